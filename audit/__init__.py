@@ -1,0 +1,1 @@
+"""Audit diffusion models for social bias."""

@@ -1,0 +1,1 @@
+"""Generators: any diffusers pipeline, and the embedded portraits."""

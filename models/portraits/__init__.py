@@ -1,0 +1,1 @@
+"""The embedded world: small diffusion models trained on rendered portraits."""

@@ -1,0 +1,113 @@
+"""Train the image autoencoder: 64 px portraits to 16 x 16 latents with unit variance, and back."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor, nn
+
+from models.portraits.dataset import load
+from models.portraits.train.loop import train
+
+CHANNELS = 8
+CROP = 32
+NOISE = 0.05
+
+
+class Standardised(nn.Module):
+    """An autoencoder whose latents are batch-normalised while it trains.
+
+    Diffusion wants latents of zero mean and unit variance in every channel. A stock pipeline knows one
+    scalar only, so the statistics are learned here and folded into the encoder's last convolution.
+    """
+
+    def __init__(self, vae: AutoencoderTiny) -> None:
+        super().__init__()
+        self.vae = vae
+        self.norm = nn.BatchNorm2d(CHANNELS, affine=False, momentum=0.05)
+
+    def forward(self, images: Tensor, noise: Tensor) -> Tensor:
+        """Reconstruct `images` [N, 3, H, W] in [-1, 1]; `noise` keeps the decoder robust."""
+        latents = self.norm(self.vae.encode(images).latents)
+        return self.vae.decode(latents + noise).sample
+
+    def folded(self) -> AutoencoderTiny:
+        """Return the autoencoder with the statistics folded into its encoder."""
+        last = self.vae.encoder.layers[-1]
+        scale = (self.norm.running_var + self.norm.eps).rsqrt()
+        with torch.no_grad():
+            last.weight.mul_(scale[:, None, None, None])
+            last.bias.sub_(self.norm.running_mean).mul_(scale)
+        return self.vae
+
+
+def build() -> AutoencoderTiny:
+    """Return the untrained autoencoder: 0.4 M parameters, most of them at low resolution."""
+    return AutoencoderTiny(
+        encoder_block_out_channels=(32, 32, 32),
+        decoder_block_out_channels=(32, 32, 32),
+        num_encoder_blocks=(0, 1, 3),
+        num_decoder_blocks=(4, 2, 0),
+        latent_channels=CHANNELS,
+        upsampling_scaling_factor=2,
+        scaling_factor=1.0,
+    )
+
+
+def detail(a: Tensor, b: Tensor) -> Tensor:
+    """L1 distance of images and, weighted up, of their finite differences: edges carry the face."""
+    flat = (a - b).abs().mean()
+    down = ((a - b)[..., 1:, :] - (a - b)[..., :-1, :]).abs().mean()
+    across = ((a - b)[..., 1:] - (a - b)[..., :-1]).abs().mean()
+    return flat + down + across
+
+
+def main() -> None:
+    """Run the recipe."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("renders", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
+    options = parser.parse_args()
+    renders = load(options.renders)
+    images = torch.from_numpy(renders.images).permute(0, 3, 1, 2)
+    torch.manual_seed(0)
+    model = Standardised(build()).to(memory_format=torch.channels_last)
+    held = images[-256:].float() / 127.5 - 1
+
+    def loss(step: int, generator: torch.Generator) -> Tensor:
+        whole = step >= options.steps * 0.9
+        n = options.batch // 4 if whole else options.batch
+        rows = torch.randint(len(images) - 1024, (n,), generator=generator)
+        batch = images[rows]
+        if not whole:
+            y, x = torch.randint(64 - CROP + 1, (2, n), generator=generator).tolist()
+            batch = torch.stack([b[:, i : i + CROP, j : j + CROP] for b, i, j in zip(batch, y, x)])
+        batch = (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        side = batch.shape[-1] // 4
+        noise = NOISE * torch.randn(n, CHANNELS, side, side, generator=generator)
+        return detail(model(batch, noise), batch)
+
+    def snapshot(average: nn.Module, step: int) -> None:
+        average.eval()
+        with torch.inference_mode():
+            out = average(held, torch.zeros(1)).clamp(-1, 1)
+        average.train()
+        mse = ((out - held) / 2).square().mean(dim=(0, 1, 3))
+        print(f"  psnr {(-10 * mse.log10()).mean():.2f} dB", flush=True)
+        pair = torch.cat([held[:16], out[:16]])
+        grid = pair.view(2, 16, 3, 64, 64).permute(0, 3, 1, 4, 2).reshape(128, 1024, 3)
+        from PIL import Image
+
+        Image.fromarray(((grid + 1) * 127.5).byte().numpy()).save(options.work / "autoencoder.png")
+
+    options.work.mkdir(parents=True, exist_ok=True)
+    average = train(model, loss, options.work / "autoencoder.pt", steps=options.steps, learning_rate=options.lr, snapshot=snapshot, weight_decay=0.0)
+    average.eval().folded().save_pretrained(options.work / "autoencoder")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The training loop that every recipe shares: seeded, resumable, averaged over steps."""
+
+import copy
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+Loss = Callable[[int, torch.Generator], Tensor]
+
+
+def cosine(step: int, steps: int, warmup: int) -> float:
+    """Return the factor on the learning rate: linear warm-up, then half a cosine down to zero."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+    """Move `average` towards `model`; at first quickly, so that the random start is forgotten.
+
+    The decay after n steps is min(decay, (1 + n) / (10 + n)). Buffers are copied.
+    """
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
+    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(new)
+
+
+def train(
+    model: nn.Module,
+    loss: Loss,
+    checkpoint: Path,
+    *,
+    steps: int,
+    learning_rate: float,
+    weight_decay: float = 0.01,
+    warmup: int = 200,
+    average: float = 0.999,
+    seed: int = 0,
+    every: int = 250,
+    snapshot: Callable[[nn.Module, int], None] | None = None,
+) -> nn.Module:
+    """Minimise `loss` and return the exponential moving average of `model`.
+
+    A run that was stopped goes on from `checkpoint`, which is written whole every `every` steps. The
+    generator handed to `loss` is seeded by the step, so a resumed run sees the batches it would have
+    seen.
+
+    Args:
+        model: what is trained, in place.
+        loss: called with (step, generator on the CPU); returns a scalar.
+        checkpoint: file to go on from and to write to.
+        steps: optimiser steps in all; the learning rate falls to zero at the last.
+        learning_rate: peak, for AdamW with betas (0.9, 0.99).
+        average: decay per step of the moving average, ramped up over the first steps.
+        snapshot: called with the averaged model and the step after each checkpoint.
+    """
+    device = next(model.parameters()).device
+    averaged = copy.deepcopy(model).requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay
+    )
+    start = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        model.load_state_dict(state["model"])
+        averaged.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
+    began, seen, total = time.monotonic(), 0, 0.0
+    model.train()
+    for step in range(start, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * cosine(step, steps, warmup)
+        generator = torch.Generator().manual_seed((seed << 32) + step)
+        value = loss(step, generator)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        follow(averaged, model, step, average)
+        seen, total = seen + 1, total + value.item()
+        if (step + 1) % every == 0 or step + 1 == steps:
+            rate = seen / (time.monotonic() - began)
+            print(f"step {step + 1}/{steps}  loss {total / seen:.5f}  {rate:.2f} steps/s", file=sys.stderr, flush=True)
+            began, seen, total = time.monotonic(), 0, 0.0
+            _save(checkpoint, model, averaged, optimizer, step + 1)
+            if snapshot is not None:
+                snapshot(averaged, step + 1)
+    return averaged
+
+
+def _save(
+    path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "averaged": averaged.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "step": step,
+        },
+        temporary,
+    )
+    os.replace(temporary, path)

@@ -1,0 +1,1 @@
+"""Probes: classifiers of perceived attributes."""

@@ -1,0 +1,1 @@
+"""What people read: pages and files rendered from a run folder."""
