@@ -1,0 +1,41 @@
+"""Weight files: found or missed in one sentence, never unpickled, known by their sha256."""
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+from audit.errors import InputError, RefusedError, ResourceError
+
+PICKLED = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pt2", ".pth"})
+"""Suffixes of formats that run code when they are read."""
+
+
+def locate(
+    path: str | Path, *, formats: Collection[str], remedy: str, sha256: str = ""
+) -> tuple[Path, str]:
+    """Return a weight file and its sha256, read from its bytes; nothing is deserialised.
+
+    Args:
+        path: Where the file should be; `~` is the home folder.
+        formats: Suffixes that the caller reads, such as `.safetensors`.
+        remedy: What to fetch and where to put it, or how to convert; ends a sentence.
+        sha256: What the file must hash to, in hex; empty accepts any.
+
+    Raises:
+        RefusedError: the file is of a pickled format.
+        ResourceError: there is no such file.
+        InputError: the format is another one, or the hash differs.
+    """
+    path = Path(path).expanduser()
+    if path.suffix.lower() in PICKLED:
+        raise RefusedError(f"{path}: pickled weights can run code and are never read; {remedy}")
+    if not path.is_file():
+        raise ResourceError(f"{path}: no such weights; {remedy}")
+    if path.suffix.lower() not in formats:
+        allowed = ", ".join(sorted(formats))
+        raise InputError(f"{path}: weights must be {allowed}; {remedy}")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 and found != sha256.lower():
+        raise InputError(f"{path}: sha256 is {found}, expected {sha256}; {remedy}")
+    return path, found
