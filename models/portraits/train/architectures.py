@@ -1,0 +1,96 @@
+"""The embedded diffusion models, untrained: stock diffusers and transformers classes, small sizes."""
+
+import json
+import string
+from collections.abc import Iterable
+
+from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel, UNet2DModel
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+LATENT_CHANNELS = 8
+LATENT_SIZE = 16
+WIDTHS = (64, 128, 192)
+TEXT_WIDTH = 128
+TOKENS = 24
+"""Longest caption in tokens, start and end included."""
+
+
+def unconditional_unet() -> UNet2DModel:
+    """Return the U-Net of the unconditional models: 7.4 M parameters, attention at 8 and 4 px."""
+    return UNet2DModel(
+        sample_size=LATENT_SIZE,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        layers_per_block=1,
+        block_out_channels=WIDTHS,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=32,
+    )
+
+
+def conditional_unet() -> UNet2DConditionModel:
+    """Return the U-Net of the text-to-image model: the same widths, cross-attention at 8 and 4 px."""
+    return UNet2DConditionModel(
+        sample_size=LATENT_SIZE,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        layers_per_block=1,
+        block_out_channels=WIDTHS,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+    )
+
+
+def scheduler() -> DPMSolverMultistepScheduler:
+    """Return the sampler: DPM-Solver++ on a cosine schedule whose last step is pure noise."""
+    return DPMSolverMultistepScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        steps_offset=1,
+    )
+
+
+def tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
+    """Train a CLIP tokenizer on captions; with so few words each word becomes one token."""
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    bpe.normalizer = normalizers.Lowercase()
+    bpe.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000,
+        end_of_word_suffix="</w>",
+        initial_alphabet=list(string.ascii_lowercase + string.digits + string.punctuation),
+        special_tokens=["<|startoftext|>", "<|endoftext|>"],
+        show_progress=False,
+    )
+    # CLIP splits at hyphens; every printable character is kept, so that any prompt can be spelled.
+    words = [caption.replace("-", " - ") for caption in captions]
+    bpe.train_from_iterator([*words, *words, " ".join(string.printable)], trainer)
+    learned = json.loads(bpe.to_str())["model"]
+    return CLIPTokenizer(
+        vocab=learned["vocab"],
+        merges=[tuple(pair) for pair in learned["merges"]],
+        model_max_length=TOKENS,
+    )
+
+
+def text_encoder(tokens: CLIPTokenizer) -> CLIPTextModel:
+    """Return the text encoder: four layers of width 128."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokens),
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=4 * TEXT_WIDTH,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            max_position_embeddings=TOKENS,
+            projection_dim=TEXT_WIDTH,
+            bos_token_id=tokens.bos_token_id,
+            eos_token_id=tokens.eos_token_id,
+            pad_token_id=tokens.pad_token_id,
+        )
+    )
