@@ -24,6 +24,13 @@ Probabilities = npt.NDArray[np.float32]
 
 Floats = npt.NDArray[np.float64]
 
+CLASSES: Mapping[str, tuple[str, ...]] = {
+    "gender": ("woman", "man"),
+    "age": ("young", "adult", "old"),
+    "race": ("Black", "Asian", "White", "Indian"),
+}
+"""The attributes that every probe reads alike: young is under 35, old from 60; a spec declares others."""
+
 
 class State(StrEnum):
     """What became of an image, or of one probe's reading of it; counted, never dropped.

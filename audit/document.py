@@ -1,0 +1,233 @@
+"""YAML read with guards: plain values, where each stands, and every surprise of YAML 1.1 as an error."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_BYTES = 5_000_000
+MAX_ALIASES = 1_000
+MAX_DEPTH = 50
+MAX_VALUES = 100_000
+"""Aliases count as often as they are used, so that a bomb of them goes off early."""
+
+Where = tuple[str | int, ...]
+"""Path of a value: `("benchmarks", "portraits", "probes", 0)`."""
+
+TAG = "tag:yaml.org,2002:"
+INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake of the user: where, and one sentence."""
+
+    mark: Mark
+    where: Where
+    message: str
+    refused: bool = False
+    """Refused for safety: the exit status is 6 instead of 2."""
+
+
+class Unreadable:
+    """Stands for a value that was already reported, so that it is not reported twice."""
+
+
+@dataclass
+class Document:
+    """The values of a YAML file, the marks of its keys and values, and the mistakes found."""
+
+    name: str
+    value: Any = None
+    marks: dict[Where, Mark] = field(default_factory=dict)
+    """Of values; a key's own mark stands under `(*where, KEY)`."""
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, mark: Mark, where: Where, message: str) -> None:
+        """Note a mistake."""
+        self.problems.append(Problem(mark, where, message))
+
+
+KEY = "\0key"
+"""Last part of the path under which `Document.marks` holds the mark of a key."""
+
+
+def read_file(path: Path, name: str) -> Document:
+    """Read a YAML file; `name` is what messages call it."""
+    document = Document(name)
+    start = Mark(name)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            document.report(start, (), f"the file is larger than {MAX_BYTES // 10**6} MB")
+            return document
+        return read_text(path.read_bytes().decode("utf-8-sig"), name)
+    except FileNotFoundError:
+        document.report(start, (), "no such file; `bias-audit init` writes a commented starter")
+    except IsADirectoryError:
+        document.report(start, (), "is a folder, not a YAML file")
+    except UnicodeDecodeError as wrong:
+        document.report(start, (), f"is not UTF-8 text (byte {wrong.start})")
+    except (OSError, ValueError) as wrong:
+        document.report(start, (), f"cannot be read: {getattr(wrong, 'strerror', None) or wrong}")
+    return document
+
+
+def read_text(text: str, name: str) -> Document:
+    """Read YAML text: one document of mappings, lists and unambiguous scalars."""
+    document = Document(name)
+    try:
+        trouble = next(_guard(text), None)
+        if trouble:
+            line, column, message = trouble
+            document.report(Mark(name, line, column), (), message)
+            return document
+        node = yaml.compose(text, Loader=LOADER)
+    except yaml.YAMLError as wrong:
+        document.report(*_syntax(wrong, text, name))
+        return document
+    if node is None:
+        document.report(
+            Mark(name, 1, 1), (), "spec is empty; `bias-audit init` writes a commented starter"
+        )
+        return document
+    document.value = _Reader(document).value(node, ())
+    return document
+
+
+def _guard(text: str) -> Iterator[tuple[int, int, str]]:
+    """Walk the events, which needs no recursion, and yield what is too much."""
+    depth = documents = aliases = values = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        at = (event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        values += isinstance(event, yaml.NodeEvent)
+        if depth > MAX_DEPTH:
+            yield *at, f"nested deeper than {MAX_DEPTH} levels"
+        if documents > 1:
+            yield *at, "holds several YAML documents; one file is one spec"
+        if aliases > MAX_ALIASES:
+            yield *at, f"more than {MAX_ALIASES} aliases"
+        if values > MAX_VALUES:
+            yield *at, f"more than {MAX_VALUES} values"
+
+
+def _syntax(wrong: yaml.YAMLError, text: str, name: str) -> tuple[Mark, Where, str]:
+    mark = getattr(wrong, "problem_mark", None)
+    message = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "not YAML"
+    if mark is None:
+        return Mark(name), (), f"is not YAML: {message}"
+    line = (text.splitlines() or [""])[min(mark.line, max(text.count("\n"), 0))][:200]
+    line = line.replace("\t", " ") if line.isprintable() or "\t" in line else ""
+    caret = f"\n  {line}\n  {' ' * mark.column}^" if line.strip() and mark.column < 200 else ""
+    hint = "; indent with spaces" if r"'\t'" in message else ""
+    return Mark(name, mark.line + 1, mark.column + 1), (), f"is not YAML: {message}{hint}{caret}"
+
+
+class _Reader:
+    """Turns nodes into values, noting marks and mistakes."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.values = 0
+
+    def value(self, node: yaml.Node, where: Where) -> Any:
+        mark = self._mark(node)
+        self.document.marks[where] = mark
+        self.values += 1
+        if len(where) > MAX_DEPTH or self.values > MAX_VALUES:
+            if self.values <= MAX_VALUES + 1:
+                self.document.report(mark, where[:4], "aliases expand to too many values")
+            self.values = MAX_VALUES + 1
+            return Unreadable()
+        if not node.tag.startswith(TAG):
+            return self._bad(node, where, f"tag {node.tag!r} is not allowed in a spec")
+        if isinstance(node, yaml.SequenceNode) and node.tag == TAG + "seq":
+            return [self.value(child, (*where, i)) for i, child in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode) and node.tag == TAG + "map":
+            return self._mapping(node, where)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, where)
+        return self._bad(node, where, f"tag {_short(node.tag)!r} is not allowed in a spec")
+
+    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            mark = self._mark(key_node)
+            key = self.value(key_node, (*where, "?"))
+            if isinstance(key, Unreadable):
+                continue
+            if not isinstance(key, str):
+                self.document.report(mark, where, f"a key must be text, got {key!r}; quote it")
+                continue
+            if key in lines:
+                self.document.report(
+                    mark, where, f"duplicate key {key!r}, first on line {lines[key]}"
+                )
+            lines.setdefault(key, mark.line)
+            self.document.marks[*where, key, KEY] = mark
+            result[key] = self.value(value_node, (*where, key))
+        return result
+
+    def _scalar(self, node: yaml.ScalarNode, where: Where) -> Any:
+        text, kind = node.value, _short(node.tag)
+        if kind == "str":
+            if node.style is None and EXPONENT.fullmatch(text):
+                plain = f"{float(text):g}"
+                return self._bad(
+                    node, where, f"{text} is text in YAML 1.1; write {plain}, or quote it"
+                )
+            return text
+        if kind == "null":
+            return None
+        if kind == "bool" and text.lower() in {"true", "false"}:
+            return text.lower() == "true"
+        if kind == "int" and INTEGER.fullmatch(text) and len(text) < 20:
+            return int(text)
+        if kind == "float" and text.strip("+-")[:1].isdigit() and ":" not in text and "_" not in text:
+            return float(text)
+        meaning = {
+            "bool": "a truth value",
+            "int": "a number in another notation",
+            "float": "a number in another notation, or no finite one",
+            "timestamp": "a date",
+        }.get(kind)
+        if meaning is None:
+            return self._bad(node, where, f"tag {kind!r} is not allowed in a spec")
+        return self._bad(
+            node, where, f"{text} is {meaning} in YAML 1.1; quote it if text is meant: '{text}'"
+        )
+
+    def _bad(self, node: yaml.Node, where: Where, message: str) -> Unreadable:
+        self.document.report(self._mark(node), where, message)
+        return Unreadable()
+
+    def _mark(self, node: yaml.Node) -> Mark:
+        at = node.start_mark
+        return Mark(self.document.name, at.line + 1, at.column + 1)
+
+
+def _short(tag: str) -> str:
+    return tag.removeprefix(TAG)

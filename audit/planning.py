@@ -1,0 +1,67 @@
+"""What a benchmark will draw: the same requests for every arm, each with a seed of its own."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audit.prompts import Prompt
+from audit.spec import Benchmark, ModelSpec
+from audit.types import Request
+
+SCHEME = "v1"
+UNCONDITIONAL = Prompt.model_construct(id="-", text="", values={})
+"""Stands for the absence of a prompt."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of one benchmark."""
+
+    prompts: tuple[Prompt, ...]
+    requests: tuple[Request, ...]
+    """Of one arm; every arm draws the same."""
+    arms: tuple[str, ...]
+
+    @property
+    def images(self) -> int:
+        """Images over all arms."""
+        return len(self.requests) * len(self.arms)
+
+
+def plan(benchmark: Benchmark, model: ModelSpec | None = None) -> Plan:
+    """Lay out the requests of a benchmark, in the order of its prompts.
+
+    Args:
+        benchmark: What to draw; one that audits images or labels at hand draws nothing.
+        model: Gives steps and guidance.
+    """
+    arms = tuple(arm.arm for arm in benchmark.mitigations)
+    if benchmark.model is None:
+        return Plan((), (), arms)
+    model = model or ModelSpec()
+    prompts: Sequence[Prompt] = benchmark.prompts or (UNCONDITIONAL,)
+    count = benchmark.images_per_prompt if benchmark.prompts else benchmark.images
+    guidance = model.guidance_scale if benchmark.prompts else 1.0
+    requests = tuple(
+        Request(
+            prompt_id=prompt.id,
+            prompt=prompt.text,
+            index=index,
+            seed=seed(benchmark.seed, prompt.id if benchmark.seed_scheme == "per_prompt" else "*", index),
+            steps=model.steps,
+            guidance_scale=guidance,
+        )
+        for prompt in prompts
+        for index in range(int(count or 0))
+    )
+    return Plan(tuple(prompts), requests, arms)
+
+
+def seed(base: int, prompt_id: str, index: int) -> int:
+    """Return the seed of one image: a hash, so that neither order nor number of workers matters.
+
+    >>> seed(0, "doctor", 0)
+    7561501971119465061
+    """
+    text = "\x1f".join((SCHEME, str(base), prompt_id, str(index)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
