@@ -177,6 +177,8 @@ class Encoder(Protocol):
     """As it stands in metric ids: `fid@<name>`."""
     fingerprint: str
     dimensions: int
+    extractor: str
+    """Layer, weights, input size, resize and dtype: what a reader needs to compare two values."""
 
     def encode_images(self, images: Images) -> npt.NDArray[np.float32]:
         """Return [N, D] embeddings."""
