@@ -1,0 +1,100 @@
+"""Train the classifier of the embedded world: gender, age class, age, race and occupation.
+
+    python -m models.portraits.train.classifier RENDERS WORK
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor, nn
+
+from models.portraits.dataset import load
+from models.portraits.train.augmentation import augment, redraw
+from models.portraits.train.diffusion import encode
+from models.portraits.train.loop import train
+from models.portraits.truth import COLUMNS, occupations, read
+from probes.network import PortraitNet, save
+
+AGE_SPREAD = (50.0, 20.0)
+"""Mean and deviation in years that the age head is standardised by."""
+
+
+def targets(labels: pd.DataFrame) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]], Tensor]:
+    """Return class indices by attribute, class names by attribute, and ages in years."""
+    classes = {name: tuple(members) for name, members in read()["classes"].items()}
+    present = set(labels["occupation"])
+    classes["occupation"] = tuple(dress for dress in occupations() if dress in present)
+    columns = {**COLUMNS, "occupation": "occupation"}
+    indices = {
+        name: torch.tensor([members.index(value) for value in labels[columns[name]]])
+        for name, members in classes.items()
+    }
+    return indices, classes, torch.tensor(labels["age"].to_numpy(np.float32))
+
+
+def main() -> None:
+    """Run the recipe."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("renders", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--held-out", type=int, default=800, help="last rows, to watch progress on")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+
+    renders = load(options.renders)
+    vae = AutoencoderTiny.from_pretrained(options.work / "autoencoder")
+    latents = encode(renders, vae, options.work / f"latents-{options.renders.name}.pt")
+    images = torch.from_numpy(renders.images).permute(0, 3, 1, 2)
+    indices, classes, ages = targets(renders.labels)
+    count = len(renders) - options.held_out
+    torch.manual_seed(0)
+    network = PortraitNet(classes, {"age": AGE_SPREAD}).to(options.device)
+
+    def loss(step: int, generator: torch.Generator) -> Tensor:
+        rows = torch.randint(count, (options.batch,), generator=generator)
+        half = options.batch // 2
+        redrawn = redraw(vae, latents[0, rows[half:]].float(), generator)
+        batch = torch.cat([images[rows[:half]].float() / 127.5 - 1, redrawn])
+        batch = augment(batch, generator).to(options.device)
+        logits, values = network(batch)
+        total = sum(
+            nn.functional.cross_entropy(logits[name], indices[name][rows].to(options.device))
+            for name in classes
+        )
+        error = (values["age"] - ages[rows].to(options.device)) / AGE_SPREAD[1]
+        return total + nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
+
+    def snapshot(average: nn.Module, step: int) -> None:
+        average.eval()
+        held = images[count:].float() / 127.5 - 1
+        with torch.inference_mode():
+            logits, values = average(held.to(options.device))
+        right = {
+            name: f"{(logits[name].argmax(1).cpu() == indices[name][count:]).float().mean():.3f}"
+            for name in classes
+        }
+        years = (values["age"].cpu() - ages[count:]).abs().mean()
+        print(f"  {right} age within {years:.1f} years", flush=True)
+        average.train()
+
+    average = train(
+        network,
+        loss,
+        options.work / "classifier.pt",
+        steps=options.steps,
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        average=0.998,
+        snapshot=snapshot,
+    )
+    save(average.eval().half(), options.work / "classifier")
+
+
+if __name__ == "__main__":
+    main()
