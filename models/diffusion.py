@@ -1,0 +1,162 @@
+"""Any diffusers pipeline as a model: a folder, an embedded pipeline, or a repository of the hub.
+
+This module finds, checks and loads; `models.pipeline` draws. Importing it loads no torch.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit.errors import InputError, RefusedError, ResourceError, SpecError, unknown
+from audit.weights import PICKLED
+
+if TYPE_CHECKING:
+    from models.pipeline import PipelineModel
+
+EMBEDDED = Path(__file__).parent
+DTYPES = ("float32", "float16", "bfloat16")
+INDEX = "model_index.json"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def diffusion(
+    *,
+    pipeline: str,
+    revision: str | None = None,
+    variant: str | None = None,
+    dtype: str = "float32",
+    scheduler: str | None = None,
+    size: int | None = None,
+    negative_prompt: str | None = None,
+    device: str = "cpu",
+) -> "PipelineModel":
+    """Load a pipeline of diffusers; weights are read from safetensors alone, remote code never.
+
+    Args:
+        pipeline: A folder with a `model_index.json`; the name of an embedded pipeline, such as
+            `portraits/unconditional`; or a hub id, which is downloaded once and then cached.
+        revision: Branch, tag or commit of a hub id; a commit is best, since branches move.
+        variant: Which weight files to take, such as `fp16`.
+        dtype: `float32`, `float16` or `bfloat16`; the half precisions need a GPU.
+        scheduler: Class of diffusers that takes the place of the pipeline's own scheduler.
+        size: Height and width of images in pixels; the pipeline's own if not given.
+        negative_prompt: What guidance leads away from; text-to-image only.
+        device: Where to draw. It is not part of the fingerprint.
+
+    Raises:
+        SpecError: an option does not fit this pipeline.
+        InputError: a file of the pipeline is corrupt.
+        ResourceError: there is no such pipeline here or on the hub, or no such device.
+        RefusedError: the weights are pickled, or the pipeline brings code of its own.
+    """
+    if dtype not in DTYPES:
+        raise SpecError(unknown("dtype", dtype, DTYPES))
+    if dtype != "float32" and device == "cpu":
+        raise SpecError(f"dtype {dtype} needs a GPU; on this device draw in float32")
+    folder = find(pipeline, revision=revision, variant=variant)
+    check(folder, variant=variant)
+
+    from models.pipeline import PipelineModel, load  # heavy: torch and diffusers
+
+    pipe = load(folder, variant=variant, dtype=dtype, scheduler=scheduler, device=device)
+    return PipelineModel(
+        pipe, folder=folder, size=size, negative_prompt=negative_prompt, variant=variant
+    )
+
+
+def find(pipeline: str, *, revision: str | None = None, variant: str | None = None) -> Path:
+    """Return the folder of a pipeline; only a hub id can reach for the network.
+
+    Raises:
+        SpecError: this is no folder, no embedded pipeline and no hub id.
+        ResourceError: the hub, or its cache while offline, does not have it.
+        RefusedError: it is a URL, or has pickled weights only.
+    """
+    if "://" in pipeline:
+        raise RefusedError(f"pipeline {pipeline!r}: URLs are not read; give a folder or a hub id")
+    for folder in (EMBEDDED / pipeline, Path(pipeline).expanduser()):
+        if (folder / INDEX).is_file():
+            return folder
+    if Path(pipeline).expanduser().is_dir():
+        raise InputError(f"{pipeline}: not a diffusers pipeline, it has no {INDEX}")
+    if not _HUB_ID.fullmatch(pipeline):
+        raise SpecError(
+            f"pipeline {pipeline!r}: no such folder, embedded pipeline or hub id"
+            f" (embedded: {', '.join(embedded()) or 'none'})"
+        )
+    return _download(pipeline, revision, variant)
+
+
+def embedded() -> list[str]:
+    """Return the names of the pipelines that come with the package."""
+    return sorted(str(i.parent.relative_to(EMBEDDED)) for i in EMBEDDED.glob(f"*/*/{INDEX}"))
+
+
+def check(folder: Path, *, variant: str | None = None) -> None:
+    """Refuse a folder that brings code or pickles, or whose weight files are damaged.
+
+    Raises:
+        InputError: the index or a weight file cannot be read.
+        RefusedError: a component is code of the pipeline's own, or has pickled weights only.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{folder / INDEX}: not JSON: {error}") from error
+    if not isinstance(index.get("_class_name"), str) or any(folder.rglob("*.py")):
+        raise RefusedError(f"{folder}: the pipeline brings code of its own, which is never run")
+    for name, component in index.items():
+        if name.startswith("_") or not isinstance(component, list) or component[0] is None:
+            continue
+        files = sorted(path for path in (folder / name).glob("*") if path.is_file())
+        weights = [path for path in files if path.suffix == ".safetensors"]
+        if not weights and any(path.suffix in PICKLED for path in files):
+            raise RefusedError(
+                f"{folder / name}: pickled weights can run code and are never read;"
+                " convert them with save_pretrained(safe_serialization=True)"
+            )
+        for path in weights:
+            try:
+                with safe_open(path, "np"):
+                    pass
+            except SafetensorError as error:
+                raise InputError(f"{path}: damaged weights: {error}") from error
+
+
+def _download(pipeline: str, revision: str | None, variant: str | None) -> Path:
+    """Return the cached snapshot of a repository, fetched if it is not there yet."""
+    from diffusers import DiffusionPipeline
+    from huggingface_hub import errors
+
+    name = f"{pipeline}@{revision}" if revision else pipeline
+    try:
+        return Path(
+            DiffusionPipeline.download(
+                pipeline,
+                revision=revision,
+                variant=variant,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
+        )
+    except errors.GatedRepoError as error:
+        raise ResourceError(
+            f"{name} is gated: accept its terms at https://huggingface.co/{pipeline} and log in"
+            " with `hf auth login`"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ResourceError(f"{name}: the hub has no such revision") from error
+    except errors.RepositoryNotFoundError as error:
+        raise ResourceError(f"{name}: the hub has no such repository, or it is private") from error
+    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError, ValueError) as error:
+        if "safetensors" in str(error):
+            raise RefusedError(
+                f"{name}: there are no safetensors weights, and pickled ones are never read"
+            ) from error
+        raise ResourceError(
+            f"{name} is not in the cache and cannot be fetched from the hub; download it where"
+            f" there is a network with `hf download {pipeline}`"
+        ) from error

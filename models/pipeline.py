@@ -1,0 +1,311 @@
+"""A loaded diffusers pipeline that draws requests and lets its hookpoints be edited."""
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import numpy.typing as npt
+import torch
+import transformers
+from diffusers.utils import logging
+from torch import Tensor, nn
+
+from audit.errors import InputError, ResourceError, SpecError, unknown
+from audit.types import Drawing, Edit, Moment, Request, State
+
+SCHEME = 1
+"""Enters every fingerprint; raised when this code draws other pixels from the same request."""
+FLAT = 1.0
+"""Standard deviation, in units of 1/255, below which an image shows nothing."""
+_WEIGHTS = (".safetensors", ".json", ".txt", ".model")
+_BLOCK = re.compile(r"(mid_block|(down|up)_blocks\.(\d+))(\.(attentions|resnets)\.\d+)?")
+_LAYER = re.compile(r"(single_)?transformer_blocks\.\d+")
+
+
+def load(
+    folder: Path, *, variant: str | None, dtype: str, scheduler: str | None, device: str
+) -> Any:
+    """Load the pipeline in `folder` onto a device, silent and ready to draw.
+
+    Raises:
+        SpecError: the scheduler does not exist or does not fit.
+        InputError: the components do not fit together.
+        ResourceError: there is no such device.
+    """
+    for library in (logging, transformers.utils.logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
+    with _device_errors(device):
+        torch.empty(0, device=device)
+    read: Any = diffusers.DiffusionPipeline.from_pretrained
+    try:
+        pipe = read(
+            folder,
+            variant=variant,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise InputError(f"{folder}: the pipeline cannot be loaded: {error}") from error
+    if scheduler is not None:
+        pipe.scheduler = _scheduler(scheduler, pipe)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+class PipelineModel:
+    """Draws with the pipeline's own call, so that any pipeline of diffusers can be audited.
+
+    Each image has a CPU generator of its own, seeded by its request. It therefore starts from the
+    same noise whatever the batch, the order or the arm; its pixels can differ between batch sizes
+    by what the kernels round.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        *,
+        folder: Path,
+        size: int | None = None,
+        negative_prompt: str | None = None,
+        variant: str | None = None,
+    ) -> None:
+        accepted = inspect.signature(pipe.__call__).parameters
+        self.pipe = pipe
+        self.text_to_image = "prompt" in accepted
+        self.denoiser: nn.Module = getattr(pipe, "unet", None) or pipe.transformer
+        self.hookpoints = hookpoints(self.denoiser)
+        self._given: dict[str, Any] = {}
+        self._requests: Sequence[Request] = ()
+        name = type(pipe).__name__
+        if "image" in accepted or not ({"prompt", "batch_size"} & set(accepted)):
+            raise SpecError(f"{name} does not draw from a prompt or from noise alone")
+        if size is not None:
+            if not {"height", "width"} <= set(accepted):
+                raise SpecError(f"option 'size': {name} draws in one size only")
+            self._given |= {"height": size, "width": size}
+        if negative_prompt is not None:
+            if "negative_prompt" not in accepted:
+                raise SpecError(f"option 'negative_prompt': {name} takes none")
+            self._given["negative_prompt"] = negative_prompt
+        dtype = str(self.denoiser.dtype)
+        drawn_with = {**self._given, "dtype": dtype, "variant": variant}
+        self.fingerprint = _digest(pipe, folder, drawn_with)
+
+    def generate(self, requests: Sequence[Request]) -> Drawing:
+        """Draw one image for each request, in order; out of memory is left to the caller."""
+        images: list[npt.NDArray[np.uint8]] = []
+        states: list[State] = []
+        for (steps, guidance), group in groupby(
+            requests, key=lambda request: (request.steps, request.guidance_scale)
+        ):
+            batch = tuple(group)
+            pixels, flagged = self._call(batch, steps, guidance)
+            images.append(_to_uint8(pixels))
+            states += [_state(*pair) for pair in zip(pixels, flagged, strict=True)]
+        return Drawing(np.concatenate(images), tuple(states))
+
+    @contextmanager
+    def hooked(self, hookpoint: str, edit: Edit) -> Iterator[None]:
+        """While the block runs, pass the output of a module of the denoiser through `edit`.
+
+        Under guidance the edit is handed the conditional rows only. An edit that returns its
+        argument leaves every pixel as it was. Several edits apply in the order they were hooked.
+
+        Raises:
+            SpecError: the denoiser has no such hookpoint.
+        """
+        if hookpoint not in self.hookpoints:
+            raise SpecError(unknown("hookpoint", hookpoint, self.hookpoints))
+        signature = inspect.signature(self.denoiser.forward)
+        timestep = 0.0
+
+        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            nonlocal timestep
+            called = signature.bind(*args, **kwargs).arguments["timestep"]
+            timestep = float(torch.as_tensor(called).flatten()[0])
+
+        def replace(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            x, put = _stream(output)
+            edited = self._edit(x, edit, timestep)
+            return output if edited is x else put(edited)
+
+        handles = []
+        try:
+            handles.append(self.denoiser.register_forward_pre_hook(note, with_kwargs=True))
+            module = self.denoiser.get_submodule(hookpoint)
+            handles.append(module.register_forward_hook(replace))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _edit(self, x: Tensor, edit: Edit, timestep: float) -> Tensor:
+        """Edit the conditional rows; return `x` itself where the edit changed nothing."""
+        n = len(self._requests)
+        if len(x) not in (n, 2 * n):
+            raise InputError(f"the hookpoint gave {len(x)} rows for {n} images")
+        # Every pipeline of diffusers that guides in one call stacks [unconditional, conditional].
+        rows = x[-n:]
+        step, steps = self._place(timestep)
+        edited = edit(rows, Moment(step, steps, timestep, self._requests))
+        if edited is rows:
+            return x
+        if edited.shape != rows.shape:
+            raise InputError(f"an edit made {tuple(edited.shape)} of {tuple(rows.shape)}")
+        return torch.cat([x[:-n], edited.to(x.dtype)])
+
+    def _place(self, timestep: float) -> tuple[int, int]:
+        """Return the sampling step that a timestep belongs to, and how many there are.
+
+        Solvers of second order call the denoiser twice at some timesteps, and Flux divides by the
+        number of training steps: the timestep says where we are, the count of calls does not.
+        """
+        times = list(dict.fromkeys(self.pipe.scheduler.timesteps.tolist()))
+        if timestep not in times:
+            scaled = timestep * self.pipe.scheduler.config.num_train_timesteps
+            timestep = min(times, key=lambda t: min(abs(t - timestep), abs(t - scaled)))
+        return times.index(timestep), len(times)
+
+    def _call(
+        self, batch: tuple[Request, ...], steps: int, guidance: float
+    ) -> tuple[npt.NDArray[np.float32], Sequence[bool]]:
+        """Return pixels [N, H, W, 3] in [0, 1], NaN where drawing gave NaN, and safety flags."""
+        generators = [torch.Generator("cpu").manual_seed(request.seed) for request in batch]
+        given = {**self._given, "num_inference_steps": steps, "generator": generators}
+        if self.text_to_image:
+            given |= {"prompt": [request.prompt for request in batch], "guidance_scale": guidance}
+            if "negative_prompt" in given:
+                given["negative_prompt"] = [given["negative_prompt"]] * len(batch)
+        else:
+            given |= {"batch_size": len(batch)}
+        self._requests = batch
+        try:
+            with _seeded(self.pipe.scheduler, generators):
+                drawn = self.pipe(**given, output_type="np")
+        finally:
+            self._requests = ()
+        pixels = np.asarray(drawn.images, np.float32)
+        if pixels.shape[-1] == 1:
+            pixels = pixels.repeat(3, axis=-1)
+        return pixels, getattr(drawn, "nsfw_content_detected", None) or [False] * len(batch)
+
+
+def _scheduler(name: str, pipe: Any) -> Any:
+    """Return the pipeline's scheduler turned into another class, of those it can turn into."""
+    fitting = {
+        kind.__name__: kind
+        for kind in pipe.scheduler.compatibles
+        if not hasattr(kind, "_backends")  # a placeholder for one whose package is missing
+    }
+    if isinstance(pipe, diffusers.DDPMPipeline):
+        # It never scales the noise, and passes a generator to every step.
+        fitting = {
+            key: kind
+            for key, kind in fitting.items()
+            if "generator" in inspect.signature(kind.step).parameters
+            and float(kind().init_noise_sigma) == 1
+        }
+    if name not in fitting:
+        raise SpecError(unknown("scheduler", name, fitting))
+    return fitting[name].from_config(pipe.scheduler.config)
+
+
+def hookpoints(denoiser: nn.Module) -> Mapping[str, int]:
+    """Return the blocks of a denoiser with their channels; the first is the default.
+
+    The default is `mid_block` in a U-Net and the middle block of a transformer.
+    """
+    config: Any = denoiser.config
+    names = [name for name, _ in denoiser.named_modules()]
+    if hasattr(config, "block_out_channels"):
+        widths = list(config.block_out_channels)
+        of = {"down": widths, "up": widths[::-1]}
+        blocks = [match for name in names if (match := _BLOCK.fullmatch(name))]
+        blocks.sort(key=lambda match: not match[0].startswith("mid_block"))
+        return {m[0]: of[m[2]][int(m[3])] if m[2] else widths[-1] for m in blocks}
+    layers = [name for name in names if _LAYER.fullmatch(name)]
+    if layers:
+        layers.insert(0, layers.pop(len(layers) // 2))
+    return dict.fromkeys(layers, config.num_attention_heads * config.attention_head_dim)
+
+
+def _stream(output: Any) -> tuple[Tensor, Any]:
+    """Return the image stream in a module's output, and how to put another in its place.
+
+    Blocks return a tensor, (image, skips), or, in joint transformers, (text, image).
+    """
+    if isinstance(output, Tensor):
+        return output, lambda x: x
+    at = 1 if len(output) == 2 and isinstance(output[1], Tensor) else 0
+    return output[at], lambda x: (*output[:at], x, *output[at + 1 :])
+
+
+@contextmanager
+def _seeded(scheduler: Any, generators: list[torch.Generator]) -> Iterator[None]:
+    """Give a scheduler that adds noise the images' own generators; LDMPipeline gives it none."""
+    step = scheduler.step
+    if "generator" not in inspect.signature(step).parameters:
+        yield
+        return
+    scheduler.step = partial(step, generator=generators)
+    try:
+        yield
+    finally:
+        del scheduler.step
+
+
+@contextmanager
+def _device_errors(device: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ResourceError(
+            f"device {device!r} cannot be used here: {reason}; see `bias-audit doctor`"
+        ) from error
+
+
+def _to_uint8(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    return np.nan_to_num(pixels * 255).round().astype(np.uint8)
+
+
+def _state(pixels: npt.NDArray[np.float32], flagged: bool) -> State:
+    if not np.isfinite(pixels).all():
+        return State.FAILED
+    if flagged:
+        return State.FILTERED
+    return State.BLANK if pixels.std(axis=(0, 1)).max() * 255 < FLAT else State.OK
+
+
+def _digest(pipe: Any, folder: Path, given: Mapping[str, Any]) -> str:
+    """Return 16 hex digits of the weights, the scheduler and the options that change pixels."""
+    files = {}
+    for component in pipe.components:
+        for path in sorted((folder / component).rglob("*")):
+            if path.suffix in _WEIGHTS:
+                files[str(path.relative_to(folder))] = _sha256(path)
+    scheduler = {key: repr(v) for key, v in pipe.scheduler.config.items() if key[0] != "_"}
+    scheduler["class"] = type(pipe.scheduler).__name__
+    made_of = [SCHEME, type(pipe).__name__, files, scheduler, dict(given)]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _sha256(path: Path) -> str:
+    # The hub's cache names a large file after its sha256 already.
+    name = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", name):
+        return name
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
