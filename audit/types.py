@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -228,6 +228,28 @@ class FeatureSet:
     """By class: latent ids, strongest first."""
     effects: Mapping[str, tuple[float, ...]]
     """By class: signed effects, in the order of `latents`."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's function with the facts that are needed to print and to compare its values."""
+
+    name: str
+    """As it stands in `results.json`; over embeddings `@<encoder>` is added to it."""
+    version: int
+    """Raised when the definition changes; unlike versions are not compared."""
+    function: Callable[..., Any]
+    """Called with the arrays named in `columns`, in that order."""
+    columns: tuple[str, ...]
+    """What it is a function of: `shares` [..., K], `soft_shares`, `cov` [..., K, K], `target` [K],
+    `joint` (shares of combinations), `features` and `reference` [N, D], `pairs` (features of the
+    baseline, row by row), `texts` [N, D]."""
+    better: Literal["lower", "higher", "none"]
+    range: tuple[float, float]
+    interval: str
+    """Method of its interval: `inversion`, `debiased`, `jackknife`, `mean`, `none`."""
+    source: str
+    """Who defined it, and where."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Definitions of metrics: a pure function of arrays each, with its facts beside it."""

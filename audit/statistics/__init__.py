@@ -1,0 +1,1 @@
+"""Estimates that know their sample size: numpy and scipy, pure functions of arrays."""

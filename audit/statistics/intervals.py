@@ -1,0 +1,132 @@
+"""Confidence intervals of shares and of means."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special, stats
+
+from audit.statistics.shares import Design, Shares, shares
+from audit.types import Floats
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided interval; `...` are leading dimensions."""
+
+    low: Floats
+    high: Floats
+    level: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its standard error and interval."""
+
+    value: float
+    se: float
+    low: float
+    high: float
+    level: float
+    n: int
+    df: float
+    method: str
+
+
+def wilson(
+    p: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95, df: npt.ArrayLike = np.inf
+) -> Interval:
+    """Score interval of a share, after Wilson 1927; never empty, never outside [0, 1].
+
+    Args:
+        p: [...] observed share.
+        n: [...] readings, or their effective number.
+        level: coverage wanted.
+        df: [...] degrees of freedom where the variance is estimated from clusters.
+
+    >>> i = wilson(16 / 20, 20)
+    >>> round(float(i.low), 6), round(float(i.high), 6)
+    (0.583983, 0.919342)
+    """
+    p, n = np.asarray(p, float), np.asarray(n, float)
+    z2 = quantile(level, df) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+        half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return Interval(
+        np.where(p <= 0, 0.0, np.maximum(centre - half, 0)),
+        np.where(p >= 1, 1.0, np.minimum(centre + half, 1)),
+        level,
+        "wilson",
+    )
+
+
+def clopper_pearson(k: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Exact interval of a share of independent readings: covers at least `level` everywhere."""
+    k, n = np.asarray(k, float), np.asarray(n, float)
+    tail = (1 - level) / 2
+    low = special.betaincinv(np.maximum(k, 1), n - np.maximum(k, 1) + 1, tail)
+    high = special.betaincinv(np.minimum(k, n - 1) + 1, np.maximum(n - k, 1), 1 - tail)
+    return Interval(
+        np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high), level, "clopper-pearson"
+    )
+
+
+def goodman(counts: npt.NDArray[np.integer], level: float = 0.95) -> Interval:
+    """Simultaneous intervals of all K shares, after Goodman 1965, from counts [..., K]."""
+    c = np.asarray(counts, float)
+    n = c.sum(-1, keepdims=True)
+    b = stats.chi2.ppf(1 - (1 - level) / c.shape[-1], 1)
+    half = np.sqrt(b * (b + 4 * c * (n - c) / n))
+    return Interval(
+        (b + 2 * c - half) / (2 * (n + b)), (b + 2 * c + half) / (2 * (n + b)), level, "goodman"
+    )
+
+
+def share_interval(estimate: Shares, level: float = 0.95) -> Interval:
+    """Wilson interval [..., K] of every share, at the effective number of readings of its class.
+
+    Independent hard readings give the ordinary Wilson interval; clustered ones count for fewer.
+    """
+    variance = np.diagonal(estimate.cov, axis1=-2, axis2=-1)
+    p = estimate.p
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n = np.where(variance > 0, p * (1 - p) / variance + 1, estimate.n_effective[..., None])
+    found = wilson(p, n, level, estimate.df[..., None])
+    seen = np.asarray(estimate.n)[..., None] > 0
+    return Interval(
+        np.where(seen, found.low, np.nan), np.where(seen, found.high, np.nan), level, "wilson"
+    )
+
+
+def mean_interval(
+    values: npt.NDArray[np.floating],
+    *,
+    prompts: npt.NDArray[np.int64] | None = None,
+    seeds: npt.NDArray[np.int64] | None = None,
+    design: Design = "iid",
+    level: float = 0.95,
+) -> Estimate:
+    """Mean of a continuous reading [N] (a cosine, an age) with its t interval under a design.
+
+    NaN is a missing reading and is left out; NaN is returned where nothing is left.
+    """
+    found = shares(
+        np.asarray(values, float)[:, None], prompts=prompts, seeds=seeds, design=design
+    )
+    if found.n == 0:
+        return Estimate(np.nan, np.nan, np.nan, np.nan, level, 0, np.nan, "no reading")
+    df = max(float(found.units) - 1, 1) if design == "iid" else float(found.df)
+    return t_interval(float(found.p[0]), float(found.cov[0, 0]) ** 0.5, df, int(found.n), level)
+
+
+def t_interval(value: float, se: float, df: float, n: int, level: float = 0.95) -> Estimate:
+    """Student interval of an estimate that is about normal."""
+    half = float(quantile(level, df)) * se
+    return Estimate(value, se, value - half, value + half, level, n, df, "t")
+
+
+def quantile(level: float, df: npt.ArrayLike = np.inf) -> Floats:
+    """Two-sided quantile of Student's t; of the normal law where `df` is infinite."""
+    return np.asarray(stats.t.ppf(0.5 + level / 2, df))

@@ -1,0 +1,222 @@
+"""Intervals of a distance from a target, by inverting tests along one ray.
+
+A bootstrap of a distance never reaches 0, because noise only ever adds to it; a fair model is then
+called biased every time. Here the question is put the other way round. Walk from the target
+through the estimate; at each place ask how far an estimate would scatter if that place were true;
+keep the places from which the observed value is not surprising. The result contains 0 exactly
+where a fair model is not rejected, and is the score interval of Wilson when K = 2.
+
+The same walk serves every metric that grows along the ray: L2, total variation, gap, KL, entropy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special, stats
+
+from audit.statistics.intervals import quantile
+from audit.statistics.shares import Shares
+from audit.types import Floats
+
+Distance = Callable[[Floats, Floats], Floats]
+"""(p [..., K], target [K]) -> [...]: 0 at the target, growing along every ray from it."""
+
+DRAWS = 512
+PLACES = 33
+REACH = 3.5
+CHUNK = 16
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """A distance with all that the law of its estimate says; every array is [...]."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+    lower: Floats
+    upper: Floats
+    null_mean: Floats
+    null_high: Floats
+    p_null: Floats
+    method: str
+
+
+def invert(
+    distance: Distance,
+    shares: Shares,
+    target: npt.NDArray[np.floating],
+    level: float = 0.95,
+) -> Inverted:
+    """Find the two-sided interval and the one-sided bounds of a distance from a target.
+
+    Args:
+        distance: the metric; see `Distance`.
+        shares: of any design, with any leading dimensions.
+        target: [K].
+        level: coverage of the interval, and of each one-sided bound alone.
+
+    Returns:
+        NaN throughout where nothing was read.
+    """
+    target = np.asarray(target, float)
+    lead, k = shares.p.shape[:-1], shares.p.shape[-1]
+    groups = _Groups(
+        p=shares.p.reshape(-1, k),
+        cov=shares.cov.reshape(-1, k, k),
+        n_effective=np.ravel(shares.n_effective),
+        df=np.ravel(shares.df),
+        inflation=np.ravel(quantile(level, shares.df) / quantile(level)),
+    )
+    n, exact = np.ravel(shares.n), np.ravel(np.isinf(shares.df)) & shares.hard
+    out = np.full((8, len(groups.p)), np.nan)
+    out[0] = distance(groups.p, target)
+    known = np.flatnonzero(np.isfinite(groups.cov).all((1, 2)))
+    for start in range(0, len(known), CHUNK):
+        part = known[start : start + CHUNK]
+        out[1:, part] = _bounds(distance, groups.take(part), target, 1 - level, shares.hard)
+    for i in known[exact[known]]:
+        _exact_null(distance, int(n[i]), target, level, out[:, i])
+    return Inverted(*(row.reshape(lead) for row in out), method="ray-inversion")
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Shares with their leading dimensions made one, [G, ...]."""
+
+    p: Floats
+    cov: Floats
+    n_effective: Floats
+    df: Floats
+    inflation: Floats
+    """How much wider than the normal law Student's t is at the level wanted."""
+
+    def take(self, part: npt.NDArray[np.int64]) -> "_Groups":
+        return _Groups(**{name: value[part] for name, value in vars(self).items()})
+
+
+def _bounds(
+    distance: Distance, groups: _Groups, target: Floats, alpha: float, hard: bool
+) -> Floats:
+    """Return low, high, lower, upper, null mean, null quantile and p, [7, G]."""
+    along, unit = _walk(groups, target)
+    places = target + along[..., None] * unit[:, None, :]
+    root = _root(groups, places, hard)
+    scattered = distance(places[..., None, :] + _noise(groups, root, target), target)
+    truth, seen = distance(places, target), distance(groups.p, target)[:, None]
+    off = np.abs(scattered - truth[..., None])
+    surprise = (off >= np.abs(seen - truth)[..., None] - 1e-12).mean(-1)
+    above = (scattered >= seen[..., None] - 1e-12).mean(-1)
+    # Noise across the ray only lengthens, so shortness is judged along it, where 0 is no wall.
+    reached = ((groups.p - target) * unit).sum(-1)[:, None]
+    error = np.sqrt(((unit[:, None, None, :] @ root)[:, :, 0] ** 2).sum(-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below = stats.t.cdf((reached - along) / (error / groups.inflation[:, None]), groups.df[:, None])
+    below = np.where(error > 0, below, along <= reached)
+    null = scattered[:, 0]
+    return np.stack(
+        [
+            _crossing(truth, surprise, alpha),
+            _crossing(truth[:, ::-1], surprise[:, ::-1], alpha),
+            _crossing(truth, above, alpha),
+            np.maximum(_crossing(truth[:, ::-1], below[:, ::-1], alpha), seen[:, 0]),
+            null.mean(-1),
+            np.quantile(null, 1 - alpha, axis=-1),
+            above[:, 0],
+        ]
+    )
+
+
+def _walk(groups: _Groups, target: Floats) -> tuple[Floats, Floats]:
+    """Return lengths [G, 1 + PLACES], 0 then around the estimate, and unit vectors [G, K]."""
+    away = groups.p - target
+    length = np.sqrt((away**2).sum(-1, keepdims=True))
+    rarest = np.eye(len(target))[target.argmin()] - target
+    away = np.where(length > 0, away, rarest)
+    unit = away / np.sqrt((away**2).sum(-1, keepdims=True))
+    with np.errstate(divide="ignore"):
+        edge = np.where(unit < 0, -target / np.where(unit < 0, unit, -1), np.inf)
+    edge = np.maximum(edge.min(-1, keepdims=True), length)
+    trace = np.maximum(np.trace(groups.cov, axis1=-2, axis2=-1), 0)
+    reach = REACH * groups.inflation * (np.sqrt(trace) + 2 / groups.n_effective)
+    first = np.maximum(length - reach[:, None], 0)
+    last = np.minimum(length + reach[:, None], edge)
+    along = first + (last - first) * np.linspace(0, 1, PLACES)
+    return np.concatenate([np.zeros_like(first), along], axis=1), unit
+
+
+def _root(groups: _Groups, places: Floats, hard: bool) -> Floats:
+    """Return a root R of the covariance R Rᵀ of the estimate at each place, [G, P or 1, K, K].
+
+    Hard votes: that of a multinomial of the effective size, which changes with the place.
+    Otherwise the estimated one everywhere.
+    """
+    if hard:
+        root = np.sqrt(np.clip(places, 0, 1))
+        eye = np.eye(places.shape[-1])
+        factor = root[..., :, None] * (eye - root[..., :, None] * root[..., None, :])
+        scale = groups.inflation / np.sqrt(groups.n_effective)
+        return np.asarray(factor * scale[:, None, None, None])
+    values, vectors = np.linalg.eigh(groups.cov)
+    factor = vectors * np.sqrt(np.maximum(values, 0))[:, None, :] @ vectors.swapaxes(1, 2)
+    return np.asarray((factor * groups.inflation[:, None, None])[:, None])
+
+
+def _noise(groups: _Groups, root: Floats, target: Floats) -> Floats:
+    """Return errors of estimation [G, P or 1, DRAWS, K]."""
+    # Draws follow the rank of a class, not its column: renaming classes changes nothing.
+    order = np.lexsort((np.broadcast_to(target, groups.p.shape), groups.p), axis=-1)
+    draws = _normal(len(target))[:, order.argsort(axis=-1)].swapaxes(0, 1)
+    return np.asarray(draws[:, None] @ root.swapaxes(-1, -2))
+
+
+@cache
+def _normal(k: int) -> Floats:
+    """Return DRAWS evenly spread standard normal vectors [DRAWS, k], each with its opposite."""
+    seed = np.random.Generator(np.random.PCG64DXSM(k))
+    half = special.ndtri(stats.qmc.Sobol(k, rng=seed).random(DRAWS // 2))
+    return np.concatenate([half, -half])
+
+
+def _crossing(truth: Floats, chance: Floats, alpha: float) -> Floats:
+    """Return where `chance` [G, P] first exceeds alpha, walking from the first place."""
+    inside = chance > alpha
+    first = inside.argmax(-1)[:, None]
+    before = np.maximum(first - 1, 0)
+    c0, c1 = (np.take_along_axis(chance, i, -1) for i in (before, first))
+    t0, t1 = (np.take_along_axis(truth, i, -1) for i in (before, first))
+    part = np.where(c1 > c0, (alpha - c0) / np.where(c1 > c0, c1 - c0, 1), 1.0)
+    return np.asarray((t0 + np.clip(part, 0, 1) * (t1 - t0))[:, 0])
+
+
+def _exact_null(
+    distance: Distance, n: int, target: Floats, level: float, row: Floats
+) -> None:
+    """Put the exact law of a fair model into a column of results, where votes are independent.
+
+    The interval then contains 0 wherever the exact test does not reject.
+    """
+    values, weights = _fair(distance, n, tuple(target))
+    row[5] = values @ weights
+    row[6] = values[min(np.searchsorted(weights.cumsum(), level - 1e-12), len(values) - 1)]
+    row[7] = p = float(weights[values >= row[0] - 1e-9].sum())
+    if p > 1 - level:
+        row[1] = row[3] = 0.0
+
+
+@cache
+def _fair(distance: Distance, n: int, target: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Return the sorted distances of a model on the target, with their probabilities."""
+    t = np.asarray(target)
+    if len(t) == 2:
+        k = np.arange(n + 1)
+        p, weights = np.stack([k, n - k], 1) / n, stats.binom.pmf(k, n, t[0])
+    else:
+        seed = np.random.Generator(np.random.PCG64DXSM(n))
+        p, weights = seed.multinomial(n, t, 8192) / n, np.full(8192, 1 / 8192)
+    values = distance(p, t)
+    order = values.argsort()
+    return values[order], weights[order]
