@@ -1,0 +1,284 @@
+"""Measure all that the model card promises of the embedded models, and write it into the card.
+
+    python -m models.portraits.evaluate HELD_OUT TRAINING
+
+HELD_OUT and TRAINING are folders of renders; no seed of the first may have been trained on. The
+figures go to `evaluation.json`, the table and the contact sheets into the card.
+"""
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from audit.encoders.clip import portraits_clip
+from audit.types import Images, Probabilities, Request
+from models.diffusion import diffusion
+from models.portraits import captions
+from models.portraits.dataset import Renders, load
+from models.portraits.truth import COLUMNS, Population, occupations, population
+from probes.dlib import dlib
+from probes.portraits import portraits
+
+HERE = Path(__file__).parent
+CARD = HERE / "README.md"
+BEGIN, END = "<!-- evaluation:begin -->", "<!-- evaluation:end -->"
+STEPS = {"unconditional": 20, "unconditional-fair": 20, "text-to-image": 16}
+GUIDANCE = 2.0
+NEUTRAL = "a portrait of {}"
+EXPLICIT = "a photo of {} working as {}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One promise of the card and what was measured."""
+
+    what: str
+    measured: float
+    bar: float
+    higher: bool
+    """Whether the measured figure must be at least, or at most, the bar."""
+    how: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the promise holds."""
+        return self.measured >= self.bar if self.higher else self.measured <= self.bar
+
+
+def classifier(held_out: Renders) -> tuple[list[Row], dict[str, object]]:
+    """Judge the classifier on renders it never saw; also return its confusion matrices."""
+    readings = portraits().read(held_out.images)
+    bars = {"gender": 0.98, "age": 0.82, "race": 0.92, "occupation": 0.97}
+    columns = {**COLUMNS, "occupation": "occupation"}
+    rows, confusions = [], {}
+    for attribute, bar in bars.items():
+        classes = portraits().classes[attribute]
+        true = np.array([classes.index(c) for c in held_out.labels[columns[attribute]]])
+        said = readings.probabilities[attribute].argmax(1)
+        rows.append(_at_least(f"classifier: {attribute} right", (true == said).mean(), bar, len(true)))
+        matrix = np.zeros((len(classes), len(classes)), int)
+        np.add.at(matrix, (true, said), 1)
+        confusions[attribute] = {"classes": classes, "counts": matrix.tolist()}
+    years = np.abs(readings.values["age"] - held_out.labels["age"].to_numpy()).mean()
+    rows.append(_at_most("classifier: age off by, years", years, 7.0, len(held_out)))
+    return rows, confusions
+
+
+def unconditional(name: str, count: int) -> tuple[list[Row], Images]:
+    """Judge an unconditional model: is there a face, and are the planted shares drawn?"""
+    images = draw(name, [("-", "")] * count)
+    planted = population(name)
+    bar = 0.05 if name == "unconditional-fair" else 0.06
+    rows = []
+    if name == "unconditional":
+        found = dlib().read(images).faces
+        rows.append(_at_least(f"{name}: one face found by dlib", (found == 1).mean(), 0.93, count))
+    readings = portraits().read(images)
+    for attribute in COLUMNS:
+        off = _largest_difference(readings.probabilities[attribute], planted, attribute)
+        limit = 0.05 if attribute == "gender" else bar
+        rows.append(_at_most(f"{name}: {attribute} share off by at most", off, limit, count))
+    return rows, images
+
+
+def text_to_image(each: int) -> tuple[list[Row], Images]:
+    """Judge neutral prompts: planted share of women, and whether the job is recognised."""
+    dresses = list(occupations())
+    prompts = [NEUTRAL.format(captions.with_article(occupations()[d].noun)) for d in dresses]
+    images = draw("text-to-image", [(d, p) for d, p in zip(dresses, prompts, strict=True) for _ in range(each)])
+    women = portraits().read(images).probabilities["gender"].argmax(1).reshape(-1, each) == 0
+    planted = [occupations()[d].population.gender["woman"] for d in dresses]
+    off = np.abs(women.mean(1) - planted).mean()
+    clip = portraits_clip()
+    alike = clip.encode_images(images) @ clip.encode_texts(prompts).T
+    right = alike.argmax(1) == np.repeat(np.arange(len(dresses)), each)
+    n = len(images)
+    return [
+        _at_most("text-to-image: share of women off by, mean over occupations", off, 0.08, n),
+        _at_least("text-to-image: occupation recognised by the small CLIP", right.mean(), 0.80, n),
+    ], images
+
+
+def explicit(count: int) -> list[Row]:
+    """Judge explicit prompts: does the classifier agree with what was asked for?"""
+    rng = np.random.default_rng(7)
+    asked = [
+        dict(zip(COLUMNS, combination, strict=True))
+        for combination in itertools.product(*(portraits().classes[a] for a in COLUMNS))
+    ]
+    wanted = [asked[i % len(asked)] for i in range(count)]
+    jobs = rng.choice(list(occupations()), count)
+    prompts = [
+        EXPLICIT.format(
+            captions.with_article(f"{captions.AGES[w['age']][0]} {w['race']} {w['gender']}"),
+            captions.with_article(occupations()[job].noun),
+        )
+        for w, job in zip(wanted, jobs, strict=True)
+    ]
+    images = draw("text-to-image", [(f"explicit-{i}", p) for i, p in enumerate(prompts)])
+    readings = portraits().read(images)
+    rows = []
+    for attribute, bar in {"gender": 0.95, "race": 0.85, "age": 0.80}.items():
+        classes = portraits().classes[attribute]
+        said = [classes[i] for i in readings.probabilities[attribute].argmax(1)]
+        agreed = np.mean([w[attribute] == s for w, s in zip(wanted, said, strict=True)])
+        rows.append(_at_least(f"explicit prompts: {attribute} as asked", agreed, bar, count))
+    return rows
+
+
+def pairs(held_out: Renders) -> list[Row]:
+    """Judge the small CLIP: is the true caption above another image's?"""
+    rng = np.random.default_rng(3)
+    texts = [captions.explicit(row, rng) for row in held_out.labels.to_dict("records")]
+    clip = portraits_clip()
+    seen, said = clip.encode_images(held_out.images), clip.encode_texts(texts)
+    above = ((seen * said).sum(1) > (seen * np.roll(said, 1, 0)).sum(1)).mean()
+    return [_at_least("small CLIP: true pair above a shuffled caption", above, 0.95, len(texts))]
+
+
+def memorising(samples: Images, training: Renders, held_out: Renders) -> list[Row]:
+    """Compare distances to the nearest training image: of samples, and of held-out renders.
+
+    Root mean square over pixels of images shrunk to 16 x 16, training images mirrored as well. A
+    model that copies draws nearer than unseen renders lie; the ratio of the medians is reported,
+    and the share of samples nearer than the nearest hundredth of held-out renders.
+    """
+    bank = np.concatenate([_small(training.images), _small(training.images[:, :, ::-1])])
+    drawn = _nearest(_small(samples), bank)
+    unseen = _nearest(_small(held_out.images[: len(samples)]), bank)
+    nearer = (drawn < np.quantile(unseen, 0.01)).mean()
+    return [
+        _at_least("memorising: median distance, samples to held-out renders", np.median(drawn) / np.median(unseen), 0.8, len(drawn)),
+        _at_most("memorising: samples nearer than the nearest 1 % of held-out", nearer, 0.05, len(drawn)),
+    ]
+
+
+def speed(count: int = 48) -> list[Row]:
+    """Time drawing at the default steps, the model loaded and warm."""
+    rows = []
+    for name, bar in {"unconditional": 5.0, "text-to-image": 3.0}.items():
+        draw(name, [("-", "a portrait of a nurse")] * 4)
+        start = time.perf_counter()
+        draw(name, [("-", "a portrait of a nurse")] * count)
+        rate = count / (time.perf_counter() - start)
+        threads = torch.get_num_threads()
+        rows.append(_at_least(f"{name}: images a second, {threads} threads", rate, bar, count))
+    return rows
+
+
+def size() -> list[Row]:
+    """Add up the weights and the reference sets, in millions of bytes."""
+    weights = sum(f.stat().st_size for f in HERE.rglob("*.safetensors")) / 1e6
+    references = sum(f.stat().st_size for f in HERE.glob("reference/*")) / 1e6
+    return [
+        _at_most("all weights, MB", weights, 60, 1),
+        _at_most("reference sets, MB", references, 12, 1),
+    ]
+
+
+_models: dict[str, object] = {}
+
+
+def draw(name: str, prompts: Sequence[tuple[str, str]], batch: int = 32) -> Images:
+    """Draw an image for each (prompt id, prompt) with the embedded model `name`."""
+    if name not in _models:
+        _models[name] = diffusion(pipeline=f"portraits/{name}")
+    requests = [
+        Request(prompt_id, prompt, i, 1_000_003 * (i + 1), STEPS[name], GUIDANCE)
+        for i, (prompt_id, prompt) in enumerate(prompts)
+    ]
+    parts = [
+        _models[name].generate(requests[i : i + batch]).images
+        for i in range(0, len(requests), batch)
+    ]
+    return np.concatenate(parts)
+
+
+def contact_sheet(images: Images, columns: int = 8) -> Image.Image:
+    """Return a sheet of images, row by row."""
+    rows = [np.concatenate(list(images[i : i + columns]), 1) for i in range(0, len(images), columns)]
+    return Image.fromarray(np.concatenate(rows))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the promises and what was measured, as Markdown."""
+    lines = ["| what | measured | promised | how |", "|---|---|---|---|"]
+    for row in rows:
+        sign = "at least" if row.higher else "at most"
+        verdict = "" if row.met else " **not reached**"
+        lines.append(f"| {row.what} | {row.measured:.3g}{verdict} | {sign} {row.bar:g} | {row.how} |")
+    return "\n".join(lines)
+
+
+def write_card(rows: Sequence[Row]) -> None:
+    """Put the table between the markers of the card; the rest of the card stays as it is."""
+    text = CARD.read_text("utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    CARD.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", "utf-8")
+
+
+def main() -> None:
+    """Measure everything and write it down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("held_out", type=Path)
+    parser.add_argument("training", type=Path)
+    options = parser.parse_args()
+    held_out, training = load(options.held_out), load(options.training)
+    rows, confusions = classifier(held_out.take(np.arange(min(3000, len(held_out)))))
+    skewed, samples = unconditional("unconditional", 1024)
+    fair, balanced = unconditional("unconditional-fair", 1024)
+    neutral, working = text_to_image(64)
+    rows += [*skewed, *fair, *neutral, *explicit(256), *pairs(held_out)]
+    rows += [*memorising(samples, training, held_out), *speed(), *size()]
+    one_in_ten = working[:: len(working) // 64][:64]
+    for name, images in {
+        "unconditional": samples[:64],
+        "unconditional-fair": balanced[:64],
+        "text-to-image": one_in_ten,
+    }.items():
+        contact_sheet(images).save(HERE / "sheets" / f"{name}.png")
+    (HERE / "classifier" / "confusion.json").write_text(json.dumps(confusions, indent=1) + "\n")
+    document = {"rows": [asdict(row) | {"met": row.met} for row in rows], "torch": torch.__version__}
+    (HERE / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
+    write_card(rows)
+    print(table(rows))
+
+
+def _largest_difference(probabilities: Probabilities, planted: Population, attribute: str) -> float:
+    shares = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]) / len(probabilities)
+    wanted = [planted.shares(attribute)[c] for c in portraits().classes[attribute]]
+    return float(np.abs(shares - wanted).max())
+
+
+def _small(images: Images) -> npt.NDArray[np.float32]:
+    side = images.shape[1] // 16
+    cells = images.reshape(len(images), 16, side, 16, side, 3).mean((2, 4), dtype=np.float32)
+    return cells.reshape(len(images), -1) / 255
+
+
+def _nearest(points: npt.NDArray[np.float32], bank: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    squares = (bank**2).sum(1)
+    near = [((squares - 2 * bank @ p).min() + p @ p) / len(p) for p in points]
+    return np.sqrt(np.maximum(near, 0))
+
+
+def _at_least(what: str, measured: float, bar: float, n: int) -> Row:
+    return Row(what, float(measured), bar, True, f"n = {n}")
+
+
+def _at_most(what: str, measured: float, bar: float, n: int) -> Row:
+    return Row(what, float(measured), bar, False, f"n = {n}")
+
+
+if __name__ == "__main__":
+    main()
