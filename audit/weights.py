@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
 
 from audit.errors import InputError, RefusedError, ResourceError
@@ -39,3 +40,20 @@ def locate(
     if sha256 and found != sha256.lower():
         raise InputError(f"{path}: sha256 is {found}, expected {sha256}; {remedy}")
     return path, found
+
+
+def embedded(name: str) -> Path:
+    """Return the folder of a model that ships with the package `models`, present or not."""
+    package = find_spec("models")
+    if package is None or not package.submodule_search_locations:
+        raise ResourceError("the package `models` is not installed; reinstall bias-audit")
+    return Path(package.submodule_search_locations[0]) / name
+
+
+def fingerprint(*parts: object) -> str:
+    """Return 16 hex digits that identify what the parts say: weights, versions, options.
+
+    >>> fingerprint("a", 1) == fingerprint("a", 1) != fingerprint("a", 2)
+    True
+    """
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -2,17 +2,23 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from audit.types import Images
+from audit.batches import in_batches
+from audit.types import Images, Probabilities
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+BATCH = 16
+"""Images a pass; larger ones are hardly faster on CPUs."""
 
 
 class Block(nn.Module):
@@ -90,14 +96,50 @@ class PortraitNet(nn.Module):
         return logits, values
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """What the network says of N images."""
+
+    features: npt.NDArray[np.float32]
+    """[N, D], pooled, before the heads."""
+    probabilities: Mapping[str, Probabilities]
+    """By attribute, [N, K]."""
+    values: Mapping[str, npt.NDArray[np.float32]]
+    """By name, [N] in their own unit."""
+
+
+def predict(network: PortraitNet, images: Images, device: str = "cpu") -> Outputs:
+    """Read images [N, H, W, 3] of any size."""
+
+    @torch.inference_mode()
+    def run(batch: Images) -> npt.NDArray[np.float32]:
+        features = network.features(prepare(batch, network.size).to(device))
+        logits, values = network.read_out(features)
+        shares = [logit.softmax(dim=1) for logit in logits.values()]
+        columns = [features, *shares, *(value[:, None] for value in values.values())]
+        rows: npt.NDArray[np.float32] = torch.cat(columns, dim=1).cpu().numpy()
+        return rows
+
+    widths = [
+        network.widths[-1],
+        *map(len, network.classes.values()),
+        *(1 for _ in network.values),
+    ]
+    parts = np.split(in_batches(run, images, BATCH), np.cumsum(widths)[:-1], axis=1)
+    attributes = len(network.classes)
+    return Outputs(
+        features=parts[0],
+        probabilities=dict(zip(network.classes, parts[1:], strict=False)),
+        values={n: v[:, 0] for n, v in zip(network.values, parts[1 + attributes :], strict=True)},
+    )
+
+
 def prepare(images: Images, size: int) -> Tensor:
     """Return images [N, H, W, 3] as floats [N, 3, size, size] in [-1, 1].
 
     Other sizes are resized by Pillow: averaged over boxes when shrinking by a whole factor,
     bicubic otherwise.
     """
-    from PIL import Image
-
     if images.shape[1:3] != (size, size):
         whole = images.shape[1] % size == 0 and images.shape[2] % size == 0
         method = Image.Resampling.BOX if whole else Image.Resampling.BICUBIC

