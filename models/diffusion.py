@@ -129,8 +129,10 @@ def check(folder: Path, *, variant: str | None = None) -> None:
 def _download(pipeline: str, revision: str | None, variant: str | None) -> Path:
     """Return the cached snapshot of a repository, fetched if it is not there yet."""
     from diffusers import DiffusionPipeline
+    from diffusers.utils import logging
     from huggingface_hub import errors
 
+    logging.set_verbosity_error()
     name = f"{pipeline}@{revision}" if revision else pipeline
     try:
         return Path(

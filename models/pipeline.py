@@ -209,17 +209,14 @@ def _scheduler(name: str, pipe: Any) -> Any:
         for kind in pipe.scheduler.compatibles
         if not hasattr(kind, "_backends")  # a placeholder for one whose package is missing
     }
-    if isinstance(pipe, diffusers.DDPMPipeline):
-        # It never scales the noise, and passes a generator to every step.
-        fitting = {
-            key: kind
-            for key, kind in fitting.items()
-            if "generator" in inspect.signature(kind.step).parameters
-            and float(kind().init_noise_sigma) == 1
-        }
     if name not in fitting:
         raise SpecError(unknown("scheduler", name, fitting))
-    return fitting[name].from_config(pipe.scheduler.config)
+    scheduler = fitting[name].from_config(pipe.scheduler.config)
+    seeded = "generator" in inspect.signature(scheduler.step).parameters
+    plain = isinstance(pipe, diffusers.DDPMPipeline)
+    if plain and not (seeded and float(scheduler.init_noise_sigma) == 1):
+        raise SpecError(f"scheduler {name} scales its input, which DDPMPipeline does not do")
+    return scheduler
 
 
 def hookpoints(denoiser: nn.Module) -> Mapping[str, int]:

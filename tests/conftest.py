@@ -100,7 +100,7 @@ def stable_diffusion():
         text_encoder=text_encoder,
         tokenizer=tokens,
         unet=denoiser,
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
