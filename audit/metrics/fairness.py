@@ -12,7 +12,6 @@ from scipy import special
 from audit.statistics.discrepancy import distance
 from audit.types import Floats, Metric
 
-LARGEST = 2**0.5
 CHOI = "Choi et al. 2020, Fair Generative Modeling via Weak Supervision, arXiv 1910.12008"
 
 
@@ -47,19 +46,19 @@ def entropy(p: Floats) -> Floats:
     return np.asarray(special.entr(np.maximum(p, 0)).sum(-1) / np.log(p.shape[-1]))
 
 
-def bias_intensity(p: Floats, target: Floats) -> Floats:  # noqa: ARG001
-    """Return 1 - H(p) / ln K, whatever the target."""
+def entropy_lost(p: Floats) -> Floats:
+    """Return 1 - H(p) / ln K: 0 is uniform, 1 one class only."""
     return np.asarray(1 - entropy(p))
 
 
 def deviation_ratio(p: Floats, target: Floats) -> Floats:
-    """Return max_k |p_k - t_k| as a part of the largest possible; 2|p - ½| for two equal classes."""
+    """Return max_k |p_k - t_k| in parts of its maximum; 2|p - ½| for two classes wanted evenly."""
     return np.asarray(np.abs(p - target).max(-1) / np.maximum(1 - target, target).max())
 
 
-def mean_absolute_deviation(p: Floats, target: Floats) -> Floats:
-    """Return the mean over classes of |p_k - t_k|; |p - ½| for two equal classes."""
-    return np.asarray(np.abs(p - target).mean(-1))
+def mean_deviation(p: Floats) -> Floats:
+    """Return the mean over classes of |p_k - 1/K|; |p - ½| for two classes."""
+    return np.asarray(np.abs(p - 1 / p.shape[-1]).mean(-1))
 
 
 def wanted_deviation(p: Floats, target: Floats) -> Floats:
@@ -82,3 +81,155 @@ def ordinal(p: Floats, target: Floats) -> Floats:
     """Return the Wasserstein distance of ordered classes (age), in parts of the whole scale."""
     steps = np.abs(np.cumsum(p - target, axis=-1))[..., :-1]
     return np.asarray(steps.sum(-1) / (p.shape[-1] - 1))
+
+
+FD = Metric(
+    "fd",
+    version=1,
+    function=distance,
+    columns=("shares", "target"),
+    better="lower",
+    range=(0.0, 2**0.5),
+    interval="inversion",
+    source=CHOI,
+)
+FD_SOFT = Metric(
+    "fd_soft",
+    version=1,
+    function=distance,
+    columns=("soft_shares", "target"),
+    better="lower",
+    range=(0.0, 2**0.5),
+    interval="inversion",
+    source="Shi et al. 2025, DiffLens, arXiv 2503.20483: the mean of probabilities",
+)
+FD_DEBIASED = Metric(
+    "fd_debiased",
+    version=1,
+    function=fd_debiased,
+    columns=("shares", "cov", "target"),
+    better="lower",
+    range=(0.0, 2**0.5),
+    interval="debiased",
+    source="the U-statistic of the square, then one root",
+)
+FD2_DEBIASED = Metric(
+    "fd2_debiased",
+    version=1,
+    function=fd2_debiased,
+    columns=("shares", "cov", "target"),
+    better="lower",
+    range=(-1.0, 2.0),
+    interval="debiased",
+    source="the U-statistic of the square",
+)
+PARITY_GAP = Metric(
+    "parity_gap",
+    version=1,
+    function=parity_gap,
+    columns=("shares", "target"),
+    better="lower",
+    range=(0.0, 2.0),
+    interval="inversion",
+    source="demographic parity difference; pairwise gap",
+)
+TV = Metric(
+    "tv",
+    version=1,
+    function=total_variation,
+    columns=("shares", "target"),
+    better="lower",
+    range=(0.0, 1.0),
+    interval="inversion",
+    source="total variation distance",
+)
+KL = Metric(
+    "kl",
+    version=1,
+    function=kl,
+    columns=("shares", "target"),
+    better="lower",
+    range=(0.0, float("inf")),
+    interval="inversion",
+    source="Kullback and Leibler 1951, in nats, from the target to the shares",
+)
+ENTROPY = Metric(
+    "entropy",
+    version=1,
+    function=entropy,
+    columns=("shares",),
+    better="higher",
+    range=(0.0, 1.0),
+    interval="inversion",
+    source="Shannon entropy in parts of ln K; evenness, whatever the target",
+)
+DEVIATION_RATIO = Metric(
+    "deviation_ratio",
+    version=1,
+    function=deviation_ratio,
+    columns=("shares", "target"),
+    better="lower",
+    range=(0.0, 1.0),
+    interval="inversion",
+    source="Li et al. 2024, InterpretDiffusion, arXiv 2311.17216, the form with the maximum",
+)
+HEIM = Metric(
+    "heim",
+    version=1,
+    function=mean_deviation,
+    columns=("shares",),
+    better="lower",
+    range=(0.0, 0.5),
+    interval="inversion",
+    source="Lee et al. 2023, HEIM, arXiv 2311.04287: mean |share - 1/K|",
+)
+OPENBIAS = Metric(
+    "openbias",
+    version=1,
+    function=entropy_lost,
+    columns=("shares",),
+    better="lower",
+    range=(0.0, 1.0),
+    interval="inversion",
+    source="D'Incà et al. 2024, OpenBias, arXiv 2404.07990: 1 - normalised entropy",
+)
+UCE = Metric(
+    "uce",
+    version=1,
+    function=wanted_deviation,
+    columns=("shares", "target"),
+    better="lower",
+    range=(0.0, float("inf")),
+    interval="inversion",
+    source="Gandikota et al. 2024, UCE, arXiv 2308.14761, on the first class of the attribute",
+)
+FAIRIMAGEN = Metric(
+    "fairimagen",
+    version=1,
+    function=balance,
+    columns=("shares", "target"),
+    better="higher",
+    range=(0.0, 1.0),
+    interval="inversion",
+    source="FairImagen 2025: 1 - TV in parts of its maximum",
+)
+PARITY_RATIO = Metric(
+    "parity_ratio",
+    version=1,
+    function=parity_ratio,
+    columns=("shares", "target"),
+    better="higher",
+    range=(0.0, 1.0),
+    interval="inversion",
+    source="demographic parity ratio, of shares over target",
+)
+ORDINAL = Metric(
+    "ordinal",
+    version=1,
+    function=ordinal,
+    columns=("shares", "target"),
+    better="lower",
+    range=(0.0, 1.0),
+    interval="inversion",
+    source="Wasserstein-1 distance of ordered classes",
+)

@@ -185,7 +185,9 @@ def _score_interval(
     bounds = []
     for k, a in enumerate(inverse):
         others = np.delete(p, k)
-        others = others / others.sum() if others.sum() > 0 else np.full(len(p) - 1, 1 / (len(p) - 1))
+        others = (
+            others / others.sum() if others.sum() > 0 else np.full(len(p) - 1, 1 / (len(p) - 1))
+        )
         r = np.insert(others, k, 0.0)
         square = c @ a**2
         error = np.einsum("i,yij,j->y", a, multinomial_cov(smooth), a) / rows

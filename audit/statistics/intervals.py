@@ -112,9 +112,7 @@ def mean_interval(
 
     NaN is a missing reading and is left out; NaN is returned where nothing is left.
     """
-    found = shares(
-        np.asarray(values, float)[:, None], prompts=prompts, seeds=seeds, design=design
-    )
+    found = shares(np.asarray(values, float)[:, None], prompts=prompts, seeds=seeds, design=design)
     if found.n == 0:
         return Estimate(np.nan, np.nan, np.nan, np.nan, level, 0, np.nan, "no reading")
     df = max(float(found.units) - 1, 1) if design == "iid" else float(found.df)

@@ -40,9 +40,26 @@ class Inverted:
     lower: Floats
     upper: Floats
     null_mean: Floats
+    null_low: Floats
     null_high: Floats
+    """The range in which a model exactly on the target stays with probability `level`."""
     p_null: Floats
     method: str
+
+    def mirrored(self) -> "Inverted":
+        """Return the same for the negative of the distance."""
+        return Inverted(
+            -self.value,
+            -self.high,
+            -self.low,
+            -self.upper,
+            -self.lower,
+            -self.null_mean,
+            -self.null_high,
+            -self.null_low,
+            self.p_null,
+            self.method,
+        )
 
 
 def invert(
@@ -72,7 +89,7 @@ def invert(
         inflation=np.ravel(quantile(level, shares.df) / quantile(level)),
     )
     n, exact = np.ravel(shares.n), np.ravel(np.isinf(shares.df)) & shares.hard
-    out = np.full((8, len(groups.p)), np.nan)
+    out = np.full((9, len(groups.p)), np.nan)
     out[0] = distance(groups.p, target)
     known = np.flatnonzero(np.isfinite(groups.cov).all((1, 2)))
     for start in range(0, len(known), CHUNK):
@@ -101,7 +118,7 @@ class _Groups:
 def _bounds(
     distance: Distance, groups: _Groups, target: Floats, alpha: float, hard: bool
 ) -> Floats:
-    """Return low, high, lower, upper, null mean, null quantile and p, [7, G]."""
+    """Return low, high, lower, upper, null mean, null range and p, [8, G]."""
     along, unit = _walk(groups, target)
     places = target + along[..., None] * unit[:, None, :]
     root = _root(groups, places, hard)
@@ -114,7 +131,9 @@ def _bounds(
     reached = ((groups.p - target) * unit).sum(-1)[:, None]
     error = np.sqrt(((unit[:, None, None, :] @ root)[:, :, 0] ** 2).sum(-1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        below = stats.t.cdf((reached - along) / (error / groups.inflation[:, None]), groups.df[:, None])
+        below = stats.t.cdf(
+            (reached - along) / (error / groups.inflation[:, None]), groups.df[:, None]
+        )
     below = np.where(error > 0, below, along <= reached)
     null = scattered[:, 0]
     return np.stack(
@@ -124,6 +143,7 @@ def _bounds(
             _crossing(truth, above, alpha),
             np.maximum(_crossing(truth[:, ::-1], below[:, ::-1], alpha), seen[:, 0]),
             null.mean(-1),
+            np.broadcast_to(distance(target, target), len(null)),
             np.quantile(null, 1 - alpha, axis=-1),
             above[:, 0],
         ]
@@ -192,19 +212,17 @@ def _crossing(truth: Floats, chance: Floats, alpha: float) -> Floats:
     return np.asarray((t0 + np.clip(part, 0, 1) * (t1 - t0))[:, 0])
 
 
-def _exact_null(
-    distance: Distance, n: int, target: Floats, level: float, row: Floats
-) -> None:
+def _exact_null(distance: Distance, n: int, target: Floats, level: float, row: Floats) -> None:
     """Put the exact law of a fair model into a column of results, where votes are independent.
 
     The interval then contains 0 wherever the exact test does not reject.
     """
     values, weights = _fair(distance, n, tuple(target))
     row[5] = values @ weights
-    row[6] = values[min(np.searchsorted(weights.cumsum(), level - 1e-12), len(values) - 1)]
-    row[7] = p = float(weights[values >= row[0] - 1e-9].sum())
+    row[7] = values[min(np.searchsorted(weights.cumsum(), level - 1e-12), len(values) - 1)]
+    row[8] = p = float(weights[values >= row[0] - 1e-9].sum())
     if p > 1 - level:
-        row[1] = row[3] = 0.0
+        row[1] = row[3] = distance(target, target)
 
 
 @cache

@@ -180,9 +180,7 @@ def _squared_change(joint: Shares, target: Floats, level: float) -> Estimate:
 
 
 def _half(joint: Shares, part: slice) -> Shares:
-    return Shares(
-        joint.p[part], joint.cov[part, part], joint.n, joint.units, joint.df, hard=False
-    )
+    return Shares(joint.p[part], joint.cov[part, part], joint.n, joint.units, joint.df, hard=False)
 
 
 def _df(joint: Shares) -> Floats:

@@ -48,9 +48,7 @@ def images_for_width(half_width: float, level: float = 0.95) -> int:
     return int(np.ceil(optimize.brentq(excess, 1, 1e9)))
 
 
-def images_to_pass(
-    limit: float, classes: int, *, level: float = 0.95, power: float = 0.8
-) -> int:
+def images_to_pass(limit: float, classes: int, *, level: float = 0.95, power: float = 0.8) -> int:
     """Return the images with which a fair model passes a gate `discrepancy ≤ limit`.
 
     The gate passes where plug-in + z·se ≤ limit. At the target the standard error along any ray
@@ -69,9 +67,7 @@ def pairs_to_detect(gain: float, loss: float, *, alpha: float = 0.05, power: flo
     return int(np.ceil((root / net) ** 2))
 
 
-def images_per_arm(
-    first: float, second: float, *, alpha: float = 0.05, power: float = 0.8
-) -> int:
+def images_per_arm(first: float, second: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
     """Return the images an unpaired arm needs for two shares to be told apart."""
     z_a, z_b = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)
     mean = (first + second) / 2

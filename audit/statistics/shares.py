@@ -234,9 +234,7 @@ def _scatter(x: Floats, p: Floats, group: Codes, n: Codes, hard: bool) -> Floats
     return scatter
 
 
-def _stratified(
-    x: Floats, prompt: Codes, n_j: Floats, means: Floats
-) -> tuple[Floats, int, float]:
+def _stratified(x: Floats, prompt: Codes, n_j: Floats, means: Floats) -> tuple[Floats, int, float]:
     d = x - means[prompt]
     if n_j.min() < 2:
         weights = 1 / (len(n_j) * n_j[prompt])

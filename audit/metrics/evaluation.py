@@ -1,0 +1,53 @@
+"""A fairness metric with its interval, the same way for all of them."""
+
+import numpy as np
+import numpy.typing as npt
+
+from audit.statistics.discrepancy import Discrepancy
+from audit.statistics.inversion import Inverted, invert
+from audit.statistics.shares import Shares
+from audit.types import Floats, Metric
+
+
+def evaluate(
+    metric: Metric, shares: Shares, target: npt.NDArray[np.floating], level: float = 0.95
+) -> Inverted:
+    """Measure one metric of shares, with interval, one-sided bounds and null range.
+
+    Args:
+        metric: one whose `interval` is `inversion`.
+        shares: hard or soft, as the metric asks; leading dimensions are kept.
+        target: [K]; a metric that knows no target is measured from even shares.
+        level: of the interval, and of each one-sided bound.
+    """
+    sign = -1.0 if metric.better == "higher" else 1.0
+    targeted = "target" in metric.columns
+
+    def grows(p: Floats, t: Floats) -> Floats:
+        return np.asarray(sign * (metric.function(p, t) if targeted else metric.function(p)))
+
+    start = np.asarray(target, float) if targeted else np.full(len(target), 1 / len(target))
+    found = invert(grows, shares, start, level)
+    return found if sign > 0 else found.mirrored()
+
+
+def debiased(metric: Metric, found: Discrepancy) -> Inverted:
+    """Return `fd_debiased` or `fd2_debiased` as `evaluate` does, from a discrepancy at hand.
+
+    The interval is that of the distance itself, squared where the metric is a square.
+    """
+    square = metric.name.startswith("fd2")
+    value = found.squared if square else found.debiased
+    power = 2 if square else 1
+    return Inverted(
+        value,
+        found.low**power,
+        found.high**power,
+        found.lower**power,
+        found.upper**power,
+        np.zeros_like(value),
+        np.zeros_like(value),
+        found.null_high**power,
+        found.p_null,
+        found.method,
+    )
