@@ -1,5 +1,6 @@
 """YAML read with guards: plain values, where each stands, and every surprise of YAML 1.1 as an error."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +21,15 @@ Where = tuple[str | int, ...]
 
 TAG = "tag:yaml.org,2002:"
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
+FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+"""What people read as a number, of which YAML 1.1 takes some for text."""
+MEANS = {
+    "bool": "means true or false",
+    "int": "is a number in another notation",
+    "float": "is no finite number in plain notation",
+    "timestamp": "is a date",
+}
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,9 @@ class _Reader:
             return self._mapping(node, where)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, where)
-        return self._bad(node, where, f"tag {_short(node.tag)!r} is not allowed in a spec")
+        return self._bad(
+            node, where, f"tag {node.tag.replace(TAG, '!!')!r} is not allowed in a spec"
+        )
 
     def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -193,12 +204,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, where: Where) -> Any:
         text, kind = node.value, _short(node.tag)
-        if kind == "str":
-            if node.style is None and EXPONENT.fullmatch(text):
-                plain = f"{float(text):g}"
-                return self._bad(
-                    node, where, f"{text} is text in YAML 1.1; write {plain}, or quote it"
-                )
+        if kind == "str" and (node.style or not NUMBER.fullmatch(text)):
             return text
         if kind == "null":
             return None
@@ -206,19 +212,17 @@ class _Reader:
             return text.lower() == "true"
         if kind == "int" and INTEGER.fullmatch(text) and len(text) < 20:
             return int(text)
-        if kind == "float" and text.strip("+-")[:1].isdigit() and ":" not in text and "_" not in text:
+        if kind == "float" and FLOAT.fullmatch(text) and math.isfinite(float(text)):
             return float(text)
-        meaning = {
-            "bool": "a truth value",
-            "int": "a number in another notation",
-            "float": "a number in another notation, or no finite one",
-            "timestamp": "a date",
-        }.get(kind)
-        if meaning is None:
-            return self._bad(node, where, f"tag {kind!r} is not allowed in a spec")
-        return self._bad(
-            node, where, f"{text} is {meaning} in YAML 1.1; quote it if text is meant: '{text}'"
-        )
+        if kind == "str":
+            message = (
+                f"{text} is text in YAML 1.1, not a number; write {float(text):g}, or quote it"
+            )
+        elif kind in {"bool", "int", "float", "timestamp"}:
+            message = f"{text} {MEANS[kind]} in YAML 1.1; write it plainly, or quote it: '{text}'"
+        else:
+            message = f"tag {node.tag.replace(TAG, '!!')!r} is not allowed in a spec"
+        return self._bad(node, where, message)
 
     def _bad(self, node: yaml.Node, where: Where, message: str) -> Unreadable:
         self.document.report(self._mark(node), where, message)

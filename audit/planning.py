@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audit.prompts import Prompt
-from audit.spec import Benchmark, ModelSpec
+from audit.spec import Benchmark
 from audit.types import Request
 
 SCHEME = "v1"
 UNCONDITIONAL = Prompt.model_construct(id="-", text="", values={})
 """Stands for the absence of a prompt."""
+EVERY = "*"
+"""Takes the place of the prompt id where prompts share their noise."""
 
 
 @dataclass(frozen=True)
@@ -28,33 +30,32 @@ class Plan:
         return len(self.requests) * len(self.arms)
 
 
-def plan(benchmark: Benchmark, model: ModelSpec | None = None) -> Plan:
+def plan(benchmark: Benchmark) -> Plan:
     """Lay out the requests of a benchmark, in the order of its prompts.
 
-    Args:
-        benchmark: What to draw; one that audits images or labels at hand draws nothing.
-        model: Gives steps and guidance.
+    A benchmark over images or labels at hand draws nothing; its plan is empty.
     """
-    arms = tuple(arm.arm for arm in benchmark.mitigations)
+    arms = tuple(arm.label for arm in benchmark.mitigations)
     if benchmark.model is None:
-        return Plan((), (), arms)
-    model = model or ModelSpec()
+        return Plan((), (), ())
+    model = benchmark.model_spec
     prompts: Sequence[Prompt] = benchmark.prompts or (UNCONDITIONAL,)
     count = benchmark.images_per_prompt if benchmark.prompts else benchmark.images
-    guidance = model.guidance_scale if benchmark.prompts else 1.0
+    assert isinstance(count, int), "the rules of a benchmark see to it"
+    shared = benchmark.seed_scheme == "shared"
     requests = tuple(
         Request(
             prompt_id=prompt.id,
             prompt=prompt.text,
             index=index,
-            seed=seed(benchmark.seed, prompt.id if benchmark.seed_scheme == "per_prompt" else "*", index),
+            seed=seed(benchmark.seed, EVERY if shared else prompt.id, index),
             steps=model.steps,
-            guidance_scale=guidance,
+            guidance_scale=model.guidance_scale if benchmark.prompts else 1.0,
         )
         for prompt in prompts
-        for index in range(int(count or 0))
+        for index in range(count)
     )
-    return Plan(tuple(prompts), requests, arms)
+    return Plan(tuple(benchmark.prompts), requests, arms)
 
 
 def seed(base: int, prompt_id: str, index: int) -> int:

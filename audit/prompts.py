@@ -21,6 +21,37 @@ SETS = Path(__file__).with_name("prompt_sets")
 MAX_PROMPTS = 20_000
 ID = re.compile(r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[a-z0-9][a-z0-9._-]{0,63}(?<!\.)")
 SUFFIXES = (".yaml", ".yml", ".json", ".csv", ".txt")
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_VALUES = {"anyOf": [{"type": "string"}, _TEXTS, {"additionalProperties": {"type": "string"}}]}
+FORMS: dict[str, Any] = {
+    "description": "A template with its slots, a list, a file beside the spec, or a published set.",
+    "anyOf": [
+        {
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"type": "string"},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "id": {"type": "string"},
+                            "text": {"type": "string"},
+                            "values": {},
+                        },
+                        "required": ["text"],
+                        "additionalProperties": False,
+                    },
+                ]
+            },
+        },
+        {
+            "type": "object",
+            "properties": {k: {"type": "string"} for k in ("template", "file", "set")},
+            "additionalProperties": _VALUES,
+        },
+    ],
+}
+"""JSON Schema of what a spec may write for its prompts."""
 
 
 class Prompt(Strict):
@@ -49,7 +80,9 @@ def expand(written: Any, folder: Path) -> list[dict[str, Any]]:
     elif isinstance(written, Mapping):
         prompts = _from_mapping(dict(written), folder)
     else:
-        raise Wrong(f"expected a template, a list, a file or a set of prompts, got {shown(written)}")
+        raise Wrong(
+            f"expected a template, a list, a file or a set of prompts, got {shown(written)}"
+        )
     if not prompts:
         raise Wrong("no prompts; at least one is needed")
     if len(prompts) > MAX_PROMPTS:
@@ -109,7 +142,11 @@ def _from_mapping(written: dict[str, Any], folder: Path) -> list[dict[str, Any]]
         content = {k: v for k, v in content.items() if k not in {"source", "licence"}} | written
         if template is not None:
             content["template"] = template
-        return _from_mapping(content, folder) if "template" in content else _listed(content["prompts"])
+        return (
+            _from_mapping(content, folder)
+            if "template" in content
+            else _listed(content["prompts"])
+        )
     if written:
         raise Wrong(*(((extra,), unknown("key", extra, (key, "template"))) for extra in written))
     if template is None:
@@ -126,7 +163,9 @@ def _filled(template: str, slots: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name in names:
         if name not in slots:
             message = f"placeholder {{{name}}} is not defined; {unknown('slot', name, slots)}"
-            wrong.append((("template",), message if slots else f"placeholder {{{name}}} is not defined"))
+            wrong.append(
+                (("template",), message if slots else f"placeholder {{{name}}} is not defined")
+            )
     for name in slots:
         if name not in names:
             wrong.append(((name,), f"slot {name!r} is not in the template {template!r}"))
@@ -151,20 +190,30 @@ def _filled(template: str, slots: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _slots(template: str) -> list[str]:
     try:
-        fields = [(name, spec, how) for _, name, spec, how in Formatter().parse(template) if name is not None]
+        fields = [
+            (name, spec, how)
+            for _, name, spec, how in Formatter().parse(template)
+            if name is not None
+        ]
     except ValueError as wrong:
-        raise Wrong((("template",), f"{template!r}: {wrong}; write braces as {{{{ and }}}}")) from wrong
+        raise Wrong(
+            (("template",), f"{template!r}: {wrong}; write braces as {{{{ and }}}}")
+        ) from wrong
     for name, spec, how in fields:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or spec or how:
             raise Wrong((("template",), f"placeholder {{{name}}} is not a plain name"))
     return list(dict.fromkeys(name for name, _, _ in fields))
 
 
-def _values(slot: str, written: Any) -> tuple[dict[str, str], list[tuple[tuple[str | int, ...], str]]]:
+def _values(
+    slot: str, written: Any
+) -> tuple[dict[str, str], list[tuple[tuple[str | int, ...], str]]]:
     if isinstance(written, str):
         written = [written]
     if isinstance(written, list):
-        pairs: list[tuple[str | int, str | None, Any]] = [(i, None, text) for i, text in enumerate(written)]
+        pairs: list[tuple[str | int, str | None, Any]] = [
+            (i, None, text) for i, text in enumerate(written)
+        ]
     elif isinstance(written, Mapping):
         pairs = [(key, key, text) for key, text in written.items()]
     else:
@@ -177,7 +226,9 @@ def _values(slot: str, written: Any) -> tuple[dict[str, str], list[tuple[tuple[s
         if not isinstance(text, str):
             wrong.append(((slot, at), f"expected text, got {shown(text)}"))
         elif (key or slug(text)) in values:
-            wrong.append(((slot, at), f"duplicate value {text!r}: same id as {values[key or slug(text)]!r}"))
+            wrong.append(
+                ((slot, at), f"duplicate value {text!r}: same id as {values[key or slug(text)]!r}")
+            )
         else:
             values[key or slug(text)] = text
     if not pairs:
@@ -193,7 +244,9 @@ def _check(prompts: list[dict[str, Any]]) -> None:
         if not isinstance(key, str) or not ID.fullmatch(key):
             wrong.append((at, f"id {shown(key)} must match [a-z0-9][a-z0-9._-]{{0,63}}"))
         elif key.lower() in seen:
-            wrong.append((at, f"duplicate prompt id {key!r}: {shown(seen[key.lower()])} and {shown(text)}"))
+            wrong.append(
+                (at, f"duplicate prompt id {key!r}: {shown(seen[key.lower()])} and {shown(text)}")
+            )
         else:
             seen[key.lower()] = text
         if "\0" in text:
@@ -234,9 +287,16 @@ def _read(path: Path, key: str) -> Any:
         if document.problems:
             raise Wrong(*(((key,), f"{p.mark}: {p.message}") for p in document.problems))
         content = document.value
-        if isinstance(content, list) or (isinstance(content, Mapping) and {"template", "prompts"} & set(content)):
+        if isinstance(content, list) or (
+            isinstance(content, Mapping) and {"template", "prompts"} & set(content)
+        ):
             return content
-        raise Wrong(((key,), f"{path.name}: expected a list of prompts, or a mapping with `template` or `prompts`"))
+        raise Wrong(
+            (
+                (key,),
+                f"{path.name}: expected a list of prompts, or a mapping with `template` or `prompts`",
+            )
+        )
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as wrong:
@@ -250,7 +310,12 @@ def _rows(text: str, name: str, key: str) -> Iterator[dict[str, str]]:
     reader = csv.DictReader(text.splitlines())
     column = next((c for c in ("prompt", "text") if c in (reader.fieldnames or ())), None)
     if column is None:
-        raise Wrong(((key,), f"{name}: needs a column `prompt` (and may have `id`), has {json.dumps(reader.fieldnames)}"))
+        raise Wrong(
+            (
+                (key,),
+                f"{name}: needs a column `prompt` (and may have `id`), has {json.dumps(reader.fieldnames)}",
+            )
+        )
     for row in reader:
         if not row[column]:
             raise Wrong(((key,), f"{name}:{reader.line_num}: the prompt is empty"))

@@ -1,10 +1,14 @@
 """Plugins by entry point: built-ins and third parties come through the same door."""
 
+import ast
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from audit.errors import ResourceError, SpecError, unknown
@@ -41,10 +45,70 @@ def find(kind: str, name: str) -> Any:
     raise SpecError(unknown(kind.removesuffix("s"), name, known))
 
 
-def options(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return what a factory may be given: its keyword-only parameters, by name."""
+@dataclass(frozen=True)
+class Option:
+    """A keyword-only parameter of a factory: what a spec may set."""
+
+    required: bool
+    annotation: str = ""
+    """As written in the source."""
+
+
+def options(factory: Callable[..., Any]) -> dict[str, Option]:
+    """Return the options of a factory."""
     parameters = inspect.signature(factory).parameters.values()
-    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return {p.name: Option(p.default is p.empty) for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+@cache
+def declared(kind: str, name: str) -> Mapping[str, Option] | None:
+    """Return the options of a plugin as its source declares them, without running it.
+
+    A plugin may import torch, which takes seconds; checking a spec should not. None where the
+    source does not show a plain function: then only `build` can check.
+    """
+    entry = plugins(kind).get(name)
+    if entry is None:
+        return None
+    try:
+        found = importlib.util.find_spec(entry.module)
+        source = Path(found.origin).read_text("utf-8") if found and found.origin else ""
+        body = ast.parse(source).body
+    except (ImportError, OSError, SyntaxError, UnicodeDecodeError):
+        return None
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == entry.attr:
+            pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            return {
+                a.arg: Option(default is None, ast.unparse(a.annotation) if a.annotation else "")
+                for a, default in pairs
+            }
+    return None
+
+
+def mistakes(known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, str]:
+    """Say by option what is wrong: not known, of another type, or required and not given."""
+    wrong = {}
+    for name, value in given.items():
+        if name not in known:
+            wrong[name] = unknown("option", name, known)
+        elif not _fits(value, known[name].annotation):
+            wrong[name] = f"expected {known[name].annotation}, got {value!r}"
+    for name, option in known.items():
+        if option.required and name not in given:
+            wrong[name] = f"option {name!r} is required"
+    return wrong
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    """Whether a plain value suits an annotation made of plain types; others are left to the factory."""
+    plain = {"int": int, "float": (int, float), "str": str, "bool": bool, "None": type(None)}
+    names = [name.strip() for name in annotation.split("|")]
+    if not all(name in plain for name in names):
+        return True
+    if isinstance(value, bool):
+        return "bool" in names
+    return any(isinstance(value, plain[name]) for name in names if name != "bool")
 
 
 def build(kind: str, name: str, **given: Any) -> Any:
@@ -54,11 +118,6 @@ def build(kind: str, name: str, **given: Any) -> Any:
         SpecError: the factory takes no such option, or lacks one that it requires.
     """
     factory = find(kind, name)
-    known = options(factory)
-    for option in given:
-        if option not in known:
-            raise SpecError(f"{name}: {unknown('option', option, known)}")
-    for option, parameter in known.items():
-        if parameter.default is parameter.empty and option not in given:
-            raise SpecError(f"{name}: option {option!r} is required")
+    if wrong := mistakes(options(factory), given):
+        raise SpecError(f"{name}: {'; '.join(wrong.values())}")
     return factory(**given)

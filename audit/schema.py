@@ -1,7 +1,7 @@
 """Strict models over documents: every mistake in one pass, as `file:line:col: path: what, what else`."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,8 +21,12 @@ class Strict(BaseModel):
 M = TypeVar("M", bound=Strict)
 
 
+PARENT = ".."
+"""In the path of a mistake: one level up."""
+
+
 class Wrong(ValueError):
-    """Raised by a validator: one or more mistakes below the value that it looks at."""
+    """Raised by a validator: one or more mistakes at or below the value that it looks at."""
 
     def __init__(self, *found: str | tuple[Where, str], refused: bool = False) -> None:
         self.found = [((), f) if isinstance(f, str) else f for f in found]
@@ -55,6 +59,32 @@ def check(model: type[M], document: Document, context: Mapping[str, Any]) -> M:
     return result
 
 
+def together(handler: Callable[[Any], Any], value: Any, found: Iterable[tuple[Where, str]]) -> Any:
+    """Validate the last field of a model and report the mistakes of the whole model beside its own.
+
+    A validator of a whole model runs only where every field is valid, and would hide its mistakes
+    until those of the fields are mended.
+
+    Args:
+        handler: Validates the field.
+        value: As written.
+        found: Mistakes of the model, with paths below the model.
+    """
+    line_errors: list[Any] = []
+    result = None
+    try:
+        result = handler(value)
+    except ValidationError as error:
+        keys = ("type", "loc", "input", "ctx")
+        line_errors += [{k: d[k] for k in keys if k in d} for d in error.errors(include_url=False)]
+    if wrong := [((PARENT, *where), message) for where, message in found]:
+        context = {"error": Wrong(*wrong)}
+        line_errors.append({"type": "value_error", "loc": (), "input": value, "ctx": context})
+    if line_errors:
+        raise ValidationError.from_exception_data("together", line_errors)
+    return result
+
+
 def complain(problems: Iterable[Problem]) -> NoReturn:
     """Raise every mistake as one error, in the order of the file.
 
@@ -83,10 +113,16 @@ def dotted(where: Where) -> str:
 
 def _line(problem: Problem) -> str:
     where = dotted(problem.where)
-    return f"{problem.mark}: {where}: {problem.message}" if where else f"{problem.mark}: {problem.message}"
+    return (
+        f"{problem.mark}: {where}: {problem.message}"
+        if where
+        else f"{problem.mark}: {problem.message}"
+    )
 
 
-def _problems(error: ValidationError, model: type[BaseModel], document: Document) -> Iterator[Problem]:
+def _problems(
+    error: ValidationError, model: type[BaseModel], document: Document
+) -> Iterator[Problem]:
     for detail in error.errors(include_url=False):
         where = tuple(detail["loc"])
         if isinstance(detail.get("input"), Unreadable):
@@ -100,7 +136,9 @@ def _problems(error: ValidationError, model: type[BaseModel], document: Document
         wrong = detail.get("ctx", {}).get("error")
         if isinstance(wrong, Wrong):
             for below, message in wrong.found:
-                place = (*where, *below)
+                place = where
+                for part in below:
+                    place = place[:-1] if part == PARENT else (*place, part)
                 yield Problem(nearest(document, place), place, message, wrong.refused)
             continue
         if detail["type"] == "missing":
@@ -118,7 +156,12 @@ def nearest(document: Document, where: Where) -> Mark:
 
 
 def _sentence(detail: Mapping[str, Any]) -> str:
-    kinds = {"int_type": "int", "float_type": "number", "string_type": "text", "bool_type": "true or false"}
+    kinds = {
+        "int_type": "int",
+        "float_type": "number",
+        "string_type": "text",
+        "bool_type": "true or false",
+    }
     kinds |= {"tuple_type": "list", "dict_type": "mapping", "model_type": "mapping"}
     wanted = kinds.get(detail["type"]) or re.sub(r"^Input should (be )?", "", detail["msg"])
     return f"expected {wanted}, got {shown(detail['input'])}"

@@ -1,0 +1,103 @@
+"""A plugin as a spec mentions it, checked by name and options without importing it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from audit.document import Where
+from audit.errors import unknown
+from audit.prompts import ID
+from audit.registry import declared, mistakes, plugins
+from audit.schema import Strict, Wrong
+
+
+def _id(value: str) -> str:
+    if not ID.fullmatch(value):
+        raise Wrong(f"{value!r} must match [a-z0-9][a-z0-9._-]{{0,63}}")
+    return value
+
+
+Id = Annotated[str, AfterValidator(_id)]
+"""A name that is safe in a path, an address and a table."""
+
+SUPPLIED = frozenset({"device", "batch_size"})
+"""Options that the command line chooses; a spec that sets one is refused."""
+
+GIVEN = SUPPLIED | frozenset(
+    {"features", "classes", "target", "seed", "encoder", "judge", "store"}
+)
+"""Options that the run fills in: required by a factory, they need not stand in the spec."""
+
+
+class Component(Strict):
+    """A plugin with its options: `dlib`, or `{name: clip, model: ViT-B-32}`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    """Of the plugin; `module:factory` needs no registration."""
+    as_: Id | None = Field(default=None, alias="as")
+    """What tables call it, where that is not the plugin's name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, written: Any) -> Any:
+        return {"name": written} if isinstance(written, str) else written
+
+    @property
+    def label(self) -> str:
+        """What tables call it: the arm of a mitigation, the probe of a reading."""
+        return self.as_ or self.name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What its factory is given."""
+        return dict(self.model_extra or {})
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [{"type": "string"}, schema]}
+
+
+C = TypeVar("C", bound=Component)
+
+
+def plugin(kind: str) -> AfterValidator:
+    """Return a validator: the name is a plugin of this kind, and takes these options."""
+
+    def check(component: C) -> C:
+        wrong = plugin_mistakes(kind, component.name, component.options)
+        if not ID.fullmatch(component.label):
+            wrong.append(f"{component.label!r} cannot be a name in tables; add `as: NAME`")
+        if wrong:
+            raise Wrong(*wrong)
+        return component
+
+    return AfterValidator(check)
+
+
+def plugin_mistakes(
+    kind: str, name: str, options: Mapping[str, Any]
+) -> list[str | tuple[Where, str]]:
+    """Return what is wrong with a plugin's name and options, with paths below the component."""
+    if ":" in name or not plugins(kind):
+        return []
+    if name not in (known := plugins(kind)):
+        return [unknown(kind.removesuffix("s"), name, known)]
+    wrong: dict[str, str] = {}
+    if (takes := declared(kind, name)) is not None:
+        optional = {
+            o: replace(option, required=False) for o, option in takes.items() if o in GIVEN
+        }
+        wrong = mistakes(takes | optional, options)
+    wrong |= {o: f"{o} is chosen on the command line" for o in options if o in SUPPLIED}
+    return [
+        ((option,), message) if option in options else message for option, message in wrong.items()
+    ]

@@ -1,0 +1,217 @@
+"""What must hold between the parts of a benchmark; each rule yields the mistakes it finds."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from audit.document import Where
+from audit.errors import unknown
+from audit.types import CLASSES
+
+Found = Iterator[tuple[Where, str]]
+
+CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _+-]{0,62}[A-Za-z0-9+]|[A-Za-z0-9]")
+FAIRNESS = frozenset(
+    {
+        "share", "share_corrected", "fd", "fd_soft", "fd_debiased", "fd2_debiased", "fd_corrected",
+        "parity_gap", "parity_ratio", "tv", "kl", "entropy", "deviation_ratio",
+    }
+)  # fmt: skip
+"""Metrics of the labels: cheap, and always computed."""
+EMBEDDED = frozenset({"fid", "kid", "cmmd", "clip_t", "clip_i"})
+"""Metrics over embeddings: computed where the spec lists them."""
+
+
+def shares(given: Mapping[str, float], classes: Collection[str]) -> Found:
+    """Shares name every class once, are not negative and add up to one."""
+    for name, share in given.items():
+        if name not in classes:
+            yield (name,), unknown("class", name, classes)
+        elif share < 0:
+            yield (name,), f"a share is at least 0, got {share:g}"
+    lacking = [name for name in classes if name not in given]
+    if lacking:
+        yield (), f"no share for {', '.join(lacking)}"
+    total = sum(given.values())
+    if abs(total - 1) > 1e-6:
+        yield (), f"shares add up to {total:.6g}, not 1"
+
+
+def class_names(names: Sequence[str]) -> Found:
+    """Classes are two or more plain names."""
+    for i, name in enumerate(names):
+        if not CLASS.fullmatch(name):
+            yield (i,), f"class {name!r} must be letters, digits, spaces, '_', '+' or '-'"
+        elif name in names[:i]:
+            yield (i,), f"class {name!r} is listed twice"
+    if len(names) < 2:
+        yield (), "an attribute has at least two classes"
+
+
+def source(model: Any, images: Any, labels: Any, given: Mapping[str, Any]) -> Found:
+    """A benchmark draws with a model, or reads a folder of images, or a table of labels."""
+    named = [key for key, value in (("model", model), ("labels", labels)) if value is not None]
+    if isinstance(images, str):
+        named.insert(len(named) - ("labels" in named), "images")
+    if len(named) > 1 and "model" in named and isinstance(images, str):
+        yield (
+            ("images",),
+            "with a model, `images` is a count; a folder of images takes the place of `model`",
+        )
+    elif len(named) > 1:
+        yield (
+            (),
+            f"give one of `model`, `images: FOLDER` and `labels: FILE`, not {' and '.join(named)}",
+        )
+    if not named:
+        if images is None:
+            yield (), "needs one of `model`, `images: FOLDER` and `labels: FILE`"
+        else:
+            yield (
+                ("images",),
+                f"{images} is a count and needs a `model`; a folder of images is text",
+            )
+        return
+    if model is None:
+        for key in ("prompts", "images_per_prompt", "mitigations"):
+            if given.get(key):
+                yield (key,), f"`{key}` needs a `model` to draw with"
+    elif given.get("prompts"):
+        if isinstance(images, int):
+            yield ("images",), "with prompts, say `images_per_prompt` instead"
+        if given.get("images_per_prompt") is None:
+            yield (), "`prompts` need `images_per_prompt`"
+    else:
+        if images is None:
+            yield (), "needs `images`, a count, or `prompts`"
+        if given.get("images_per_prompt") is not None:
+            yield ("images_per_prompt",), "needs `prompts`; without them say `images`"
+    if labels is not None and given.get("probes"):
+        yield ("probes",), "a table of labels is read already; `probes` do not apply"
+    if labels is None and not given.get("probes"):
+        yield (), "needs at least one of `probes`"
+
+
+def labels_unique(kind: str, labels: Sequence[str]) -> Found:
+    """Two components of a list are never called alike."""
+    for i, label in enumerate(labels):
+        if label in labels[:i]:
+            yield (i,), f"{kind} {label!r} is listed twice; name one of them with `as: NAME`"
+
+
+def metric(name: str, chosen: Collection[str]) -> str | None:
+    """Return what is wrong with the metric of a gate."""
+    family, _, _ = name.partition("@")
+    base = re.sub(r"_(macro|worst)$", "", family)
+    if base in FAIRNESS and "@" not in name:
+        return None
+    if base not in EMBEDDED:
+        return unknown("metric", name, FAIRNESS | EMBEDDED)
+    if base not in {m.partition("@")[0] for m in chosen}:
+        return f"metric {name!r} is not computed; list {base!r} under `metrics`"
+    return None
+
+
+def gate(
+    given: Mapping[str, Any], benchmark: Mapping[str, Any], classes: Mapping[str, Sequence[str]]
+) -> Found:
+    """A gate limits one number that the benchmark computes."""
+    if wrong := metric(given["metric"], benchmark["metrics"]):
+        yield ("metric",), wrong
+    known: dict[str, Collection[str]] = {
+        "attribute": list(classes),
+        "class": classes.get(given.get("attribute") or "", ()),
+        "probe": [probe.label for probe in benchmark.get("probes", ())],
+        "arm": [arm.label for arm in benchmark.get("mitigations", ())],
+        "prompt": [prompt.id for prompt in benchmark.get("prompts", ())],
+    }
+    for key, names in known.items():
+        value = given.get(key)
+        if value is not None and value not in names and (names or key == "attribute"):
+            yield (key,), unknown(key, value, names)
+    base = given["metric"].partition("@")[0].removesuffix("_macro").removesuffix("_worst")
+    if base in FAIRNESS and given.get("attribute") is None:
+        yield (), f"a gate on {given['metric']!r} needs an `attribute`"
+    if base.startswith("share") and given.get("class") is None:
+        yield (), f"a gate on {given['metric']!r} needs a `class`"
+    if (given.get("max") is None) == (given.get("min") is None):
+        yield (), "a gate has either `max` or `min`"
+
+
+def classes(
+    attribute: str, own: Mapping[str, Sequence[str]], target: Mapping[str, Mapping[str, float]]
+) -> tuple[str, ...]:
+    """Return the classes of an attribute: those declared, those of the suite, those of the target."""
+    return tuple(own.get(attribute) or CLASSES.get(attribute) or target.get(attribute, ()))
+
+
+def benchmark(data: Mapping[str, Any], context: Mapping[str, Any]) -> Found:
+    """Check the parts of a benchmark against each other; a part that is itself wrong is left out."""
+    if {"model", "images", "labels", "prompts", "probes"} <= data.keys():
+        yield from source(data["model"], data["images"], data["labels"], data)
+    own = data.get("classes", {})
+    for attribute, names in own.items():
+        yield from _under(("classes", attribute), class_names(names))
+    yield from _under(("probes",), labels_unique("probe", _labels(data, "probes")))
+    yield from _under(("mitigations",), labels_unique("arm", _labels(data, "mitigations")))
+    for i, arm in enumerate(data.get("mitigations", ())):
+        found = context.get("features", {}).get(arm.features)
+        of = found.get("model") if isinstance(found, Mapping) else None
+        if of is not None and "model" in data and data["model"] != of:
+            message = f"feature set {arm.features!r} is of model {of!r}, not of {data['model']!r}"
+            yield ("mitigations", i, "features"), message
+    for i, name in enumerate(data.get("metrics", ())):
+        if wrong := metric(name, FAIRNESS | EMBEDDED):
+            yield ("metrics", i), wrong
+    if "attributes" in data:
+        yield from _readings(data, data["attributes"])
+
+
+def _readings(data: Mapping[str, Any], attributes: Sequence[str]) -> Found:
+    """Check attributes, targets, references and gates, which speak of classes."""
+    own, target = data.get("classes", {}), data.get("target", {})
+    if not attributes:
+        yield ("attributes",), "no attributes; at least one is needed"
+    by_attribute: dict[str, Sequence[str]] = {}
+    for i, attribute in enumerate(attributes):
+        if attribute in attributes[:i]:
+            yield ("attributes", i), f"attribute {attribute!r} is listed twice"
+        # A table of labels brings classes of its own, which the target then names.
+        by_attribute[attribute] = classes(attribute, own, target if data.get("labels") else {})
+        if not by_attribute[attribute] and not data.get("labels"):
+            known = unknown("attribute", attribute, CLASSES.keys() | own.keys())
+            yield ("attributes", i), f"{known}; declare another's classes under `classes`"
+    for attribute, wanted in target.items():
+        if attribute not in by_attribute:
+            yield ("target", attribute), unknown("attribute", attribute, by_attribute)
+        elif by_attribute[attribute]:
+            yield from _under(("target", attribute), shares(wanted, by_attribute[attribute]))
+    for name, reference in data.get("references", {}).items():
+        yield from _under(("references", name), _reference(reference, by_attribute, data))
+    if "metrics" in data:
+        for i, item in enumerate(data.get("gates", ())):
+            yield from _under(
+                ("gates", i), gate(item.model_dump(by_alias=True), data, by_attribute)
+            )
+
+
+def _reference(
+    reference: Any, by_attribute: Mapping[str, Sequence[str]], data: Mapping[str, Any]
+) -> Found:
+    if reference.attribute not in by_attribute:
+        yield ("attribute",), unknown("attribute", reference.attribute, by_attribute)
+        return
+    ids = [prompt.id for prompt in data.get("prompts", ())]
+    for prompt, wanted in reference.shares.items():
+        if ids and prompt not in ids:
+            yield ("shares", prompt), unknown("prompt", prompt, ids)
+        yield from _under(("shares", prompt), shares(wanted, by_attribute[reference.attribute]))
+
+
+def _labels(data: Mapping[str, Any], key: str) -> list[str]:
+    return [component.label for component in data.get(key, ())]
+
+
+def _under(where: Where, found: Found) -> Found:
+    for below, message in found:
+        yield (*where, *below), message
