@@ -7,9 +7,9 @@ from typing import Any
 
 from audit.document import KEY, Document, Mark, Problem, Where, read_file, read_text
 from audit.errors import SpecError
-from audit.schema import nearest
 
 SECTIONS = ("models", "features", "benchmarks")
+TOP = ("version", "default", *SECTIONS)
 STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -37,7 +37,7 @@ def _include(document: Document, path: Path, chain: tuple[Path, ...], base: Path
     written = document.value.pop("include")
     for i, name in enumerate(written if isinstance(written, list) else [written]):
         where: Where = ("include", i) if isinstance(written, list) else ("include",)
-        mark = nearest(document, where)
+        mark = document.mark(where)
         if not isinstance(name, str) or not name:
             document.report(mark, where, "expected the name of a file beside this one")
             continue
@@ -66,7 +66,7 @@ def _merge(document: Document, child: Document, mark: Mark, where: Where) -> Non
     for section, entries in child.value.items():
         if section not in SECTIONS or not isinstance(entries, Mapping):
             if section != "version":
-                at = child.marks.get((section, KEY)) or nearest(child, (section,))
+                at = child.key_mark((section,))
                 document.report(
                     at, (section,), f"an included file holds {', '.join(SECTIONS)} only"
                 )
@@ -76,10 +76,8 @@ def _merge(document: Document, child: Document, mark: Mark, where: Where) -> Non
             continue
         for name, entry in entries.items():
             if name in own:
-                first = document.marks.get((section, name, KEY)) or nearest(
-                    document, (section, name)
-                )
-                at = child.marks.get((section, name, KEY)) or nearest(child, (section, name))
+                first = document.key_mark((section, name))
+                at = child.key_mark((section, name))
                 document.report(at, (section, name), f"is defined already, at {first}")
                 continue
             own[name] = entry
@@ -91,55 +89,58 @@ def _override(document: Document, override: str) -> tuple[str, Any]:
     """Apply `path=value`; the value is typed as YAML would type it."""
     path, equals, text = override.partition("=")
     label = f"--set {override}"
-    if not equals or not path or STEP.sub("", path).strip("."):
+    steps: list[str | int] = [name or int(index) for name, index in STEP.findall(path)]
+    if not equals or not steps or STEP.sub("", path).strip("."):
         raise SpecError(f"{label}: expected path=value, such as portraits.images=64")
     read = read_text(text, label)
     if read.problems:
-        raise SpecError(f"{label}: {read.problems[0].message if text else 'the value is missing'}")
-    where = _locate(document.value, path)
-    node = document.value
-    for step in where[:-1]:
-        inner = node.get(step) if isinstance(node, dict) else None
-        if isinstance(node, list) and isinstance(step, int) and step < len(node):
-            inner = node[step]
-        elif isinstance(node, dict) and isinstance(step, str) and step not in node:
-            inner = node[step] = {}
-        node = inner
-    last = where[-1]
-    if isinstance(node, dict) and isinstance(last, str):
-        node[last] = read.value
-    elif isinstance(node, list) and isinstance(last, int) and last < len(node):
-        node[last] = read.value
+        raise SpecError(f"{label}: {read.problems[0].message if text else 'no value after ='}")
+    where = _place(document.value, steps)
+    if where and _assign(document.value, where, read.value):
+        document.marks = {k: v for k, v in document.marks.items() if k[: len(where)] != where}
+        document.marks |= {(*where, *k): Mark(label) for k in read.marks}
+        document.marks[*where, KEY] = Mark(label)
     elif document.value is not None:
         raise SpecError(f"{label}: there is no {path!r} in the spec")
-    document.marks = {k: v for k, v in document.marks.items() if k[: len(where)] != where}
-    document.marks |= {(*where, *k): Mark(label) for k in read.marks}
-    document.marks[*where, KEY] = Mark(label)
     return path, read.value
 
 
-def _locate(value: Any, path: str) -> Where:
-    """Split a path; names may hold dots, and a path may start at a benchmark."""
-    steps: list[str | int] = [name or int(index) for name, index in STEP.findall(path)]
-    benchmarks = value.get("benchmarks") if isinstance(value, Mapping) else None
+def _place(value: Any, steps: list[str | int]) -> Where:
+    """Return the path that is meant: it may start at a benchmark, and names may hold dots."""
     where: list[str | int] = []
-    node = value
-    if isinstance(benchmarks, Mapping) and steps[0] not in value:
-        node, where = benchmarks, ["benchmarks"]
+    if isinstance(value, Mapping) and steps[0] not in value and steps[0] not in TOP:
+        value, where = value.get("benchmarks"), ["benchmarks"]
     while steps:
         taken = 1
-        if isinstance(node, Mapping):
-            for n in range(len(steps), 1, -1):
-                if ".".join(map(str, steps[:n])) in node:
-                    taken = n
-                    break
-        step = steps[0] if taken == 1 else ".".join(map(str, steps[:taken]))
-        steps = steps[taken:]
+        if isinstance(value, Mapping):
+            fits = [n for n in range(1, len(steps) + 1) if ".".join(map(str, steps[:n])) in value]
+            taken = max(fits, default=1)
+        step = ".".join(map(str, steps[:taken])) if taken > 1 else steps[0]
+        value, steps = _child(value, step), steps[taken:]
         where.append(step)
-        if isinstance(node, Mapping):
-            node = node.get(str(step))
-        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-            node = node[step]
-        else:
-            node = None
     return tuple(where)
+
+
+def _assign(value: Any, where: Where, new: Any) -> bool:
+    """Put a value in its place, making mappings on the way; False where there is no such place."""
+    *way, last = where
+    for step in way:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.setdefault(step, {})
+        else:
+            value = _child(value, step)
+    if isinstance(value, dict) and isinstance(last, str):
+        value[last] = new
+        return True
+    if isinstance(value, list) and isinstance(last, int) and last < len(value):
+        value[last] = new
+        return True
+    return False
+
+
+def _child(value: Any, step: str | int) -> Any:
+    if isinstance(value, Mapping) and isinstance(step, str):
+        return value.get(step)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return None

@@ -1,23 +1,30 @@
 """A plugin as a spec mentions it, checked by name and options without importing it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from audit.document import Where
 from audit.errors import unknown
 from audit.prompts import ID
 from audit.registry import declared, mistakes, plugins
-from audit.schema import Strict, Wrong
+from audit.schema import FieldError, Mistake, Strict, together
 
 
 def _id(value: str) -> str:
     if not ID.fullmatch(value):
-        raise Wrong(f"{value!r} must match [a-z0-9][a-z0-9._-]{{0,63}}")
+        raise FieldError(f"{value!r} must match [a-z0-9][a-z0-9._-]{{0,63}}")
     return value
 
 
@@ -66,38 +73,41 @@ class Component(Strict):
         return {"anyOf": [{"type": "string"}, schema]}
 
 
-C = TypeVar("C", bound=Component)
-
-
-def plugin(kind: str) -> AfterValidator:
+def plugin(kind: str, model: type[Component] = Component) -> WrapValidator:
     """Return a validator: the name is a plugin of this kind, and takes these options."""
 
-    def check(component: C) -> C:
-        wrong = plugin_mistakes(kind, component.name, component.options)
-        if not ID.fullmatch(component.label):
-            wrong.append(f"{component.label!r} cannot be a name in tables; add `as: NAME`")
-        if wrong:
-            raise Wrong(*wrong)
-        return component
+    def check(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        if isinstance(written, Component):
+            return written
+        return together(handler, written, _mistakes(kind, model, written))
 
-    return AfterValidator(check)
+    return WrapValidator(check)
 
 
-def plugin_mistakes(
-    kind: str, name: str, options: Mapping[str, Any]
-) -> list[str | tuple[Where, str]]:
+def _mistakes(kind: str, model: type[Component], written: Any) -> Iterator[Mistake]:
+    given = {"name": written} if isinstance(written, str) else written
+    if not isinstance(given, Mapping):
+        return
+    name = given.get("name", model.model_fields["name"].default)
+    if not isinstance(name, str):
+        return
+    if not ID.fullmatch(str(given.get("as", name))) and kind != "models":
+        yield (), f"{name!r} cannot be a name in tables; add `as: NAME`"
+    own = {field.alias or key for key, field in model.model_fields.items()}
+    options = {key: value for key, value in given.items() if key not in own}
+    yield from plugin_mistakes(kind, name, options)
+
+
+def plugin_mistakes(kind: str, name: str, given: Mapping[str, Any]) -> Iterator[Mistake]:
     """Return what is wrong with a plugin's name and options, with paths below the component."""
     if ":" in name or not plugins(kind):
-        return []
+        return
     if name not in (known := plugins(kind)):
-        return [unknown(kind.removesuffix("s"), name, known)]
+        yield (), unknown(kind.removesuffix("s"), name, known)
+        return
     wrong: dict[str, str] = {}
     if (takes := declared(kind, name)) is not None:
-        optional = {
-            o: replace(option, required=False) for o, option in takes.items() if o in GIVEN
-        }
-        wrong = mistakes(takes | optional, options)
-    wrong |= {o: f"{o} is chosen on the command line" for o in options if o in SUPPLIED}
-    return [
-        ((option,), message) if option in options else message for option, message in wrong.items()
-    ]
+        optional = {o: replace(takes[o], required=False) for o in takes if o in GIVEN}
+        wrong = mistakes({**takes, **optional}, given)
+    wrong |= {o: f"{o} is chosen on the command line" for o in given if o in SUPPLIED}
+    yield from (((o,) if o in given else (), message) for o, message in wrong.items())

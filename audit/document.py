@@ -1,4 +1,4 @@
-"""YAML read with guards: plain values, where each stands, and every surprise of YAML 1.1 as an error."""
+"""YAML read with guards: plain values, where each stands, YAML 1.1's surprises as errors."""
 
 import math
 import re
@@ -20,6 +20,7 @@ Where = tuple[str | int, ...]
 """Path of a value: `("benchmarks", "portraits", "probes", 0)`."""
 
 TAG = "tag:yaml.org,2002:"
+NO_TAG = "tag {} is not allowed in a spec"
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -68,6 +69,16 @@ class Document:
     marks: dict[Where, Mark] = field(default_factory=dict)
     """Of values; a key's own mark stands under `(*where, KEY)`."""
     problems: list[Problem] = field(default_factory=list)
+
+    def mark(self, where: Where) -> Mark:
+        """Return where a value stands, or the innermost value around it."""
+        while where and where not in self.marks:
+            where = where[:-1]
+        return self.marks.get(where, Mark(self.name, 1, 1))
+
+    def key_mark(self, where: Where) -> Mark:
+        """Return where the key of a value stands."""
+        return self.marks.get((*where, KEY)) or self.mark(where)
 
     def report(self, mark: Mark, where: Where, message: str) -> None:
         """Note a mistake."""
@@ -124,7 +135,8 @@ def _guard(text: str) -> Iterator[tuple[int, int, str]]:
     """Walk the events, which needs no recursion, and yield what is too much."""
     depth = documents = aliases = values = 0
     for event in yaml.parse(text, Loader=LOADER):
-        at = (event.start_mark.line + 1, event.start_mark.column + 1)
+        mark: Any = event.start_mark
+        at = (mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -147,9 +159,10 @@ def _syntax(wrong: yaml.YAMLError, text: str, name: str) -> tuple[Mark, Where, s
     message = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "not YAML"
     if mark is None:
         return Mark(name), (), f"is not YAML: {message}"
-    line = (text.splitlines() or [""])[min(mark.line, max(text.count("\n"), 0))][:200]
-    line = line.replace("\t", " ") if line.isprintable() or "\t" in line else ""
-    caret = f"\n  {line}\n  {' ' * mark.column}^" if line.strip() and mark.column < 200 else ""
+    lines = text.splitlines()
+    line = lines[mark.line].replace("\t", " ") if mark.line < len(lines) else ""
+    shown = line.isprintable() and len(line) < 200
+    caret = f"\n  {line}\n  {' ' * mark.column}^" if shown and line.strip() else ""
     hint = "; indent with spaces" if r"'\t'" in message else ""
     return Mark(name, mark.line + 1, mark.column + 1), (), f"is not YAML: {message}{hint}{caret}"
 
@@ -160,27 +173,27 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.values = 0
+        self.overflown = False
 
     def value(self, node: yaml.Node, where: Where) -> Any:
         mark = self._mark(node)
         self.document.marks[where] = mark
         self.values += 1
         if len(where) > MAX_DEPTH or self.values > MAX_VALUES:
-            if self.values <= MAX_VALUES + 1:
+            if not self.overflown:
                 self.document.report(mark, where[:4], "aliases expand to too many values")
-            self.values = MAX_VALUES + 1
+            self.overflown = True
+        if self.overflown:
             return Unreadable()
         if not node.tag.startswith(TAG):
-            return self._bad(node, where, f"tag {node.tag!r} is not allowed in a spec")
+            return self._bad(node, where, NO_TAG.format(node.tag))
         if isinstance(node, yaml.SequenceNode) and node.tag == TAG + "seq":
             return [self.value(child, (*where, i)) for i, child in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode) and node.tag == TAG + "map":
             return self._mapping(node, where)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, where)
-        return self._bad(
-            node, where, f"tag {node.tag.replace(TAG, '!!')!r} is not allowed in a spec"
-        )
+        return self._bad(node, where, NO_TAG.format(node.tag.replace(TAG, "!!")))
 
     def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -215,13 +228,11 @@ class _Reader:
         if kind == "float" and FLOAT.fullmatch(text) and math.isfinite(float(text)):
             return float(text)
         if kind == "str":
-            message = (
-                f"{text} is text in YAML 1.1, not a number; write {float(text):g}, or quote it"
-            )
+            message = f"{text} is text in YAML 1.1; write {float(text):g}, or quote it"
         elif kind in {"bool", "int", "float", "timestamp"}:
             message = f"{text} {MEANS[kind]} in YAML 1.1; write it plainly, or quote it: '{text}'"
         else:
-            message = f"tag {node.tag.replace(TAG, '!!')!r} is not allowed in a spec"
+            message = NO_TAG.format(node.tag.replace(TAG, "!!"))
         return self._bad(node, where, message)
 
     def _bad(self, node: yaml.Node, where: Where, message: str) -> Unreadable:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audit.document import Document, Problem, Where
-from audit.schema import nearest
 from audit.weights import PICKLED
 
 URL = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://|\s*file:/", re.ASCII)
@@ -19,13 +18,13 @@ def refusals(document: Document) -> Iterator[Problem]:
     for where, value in _leaves(document.value, ()):
         message = _refusal(where, value)
         if message:
-            yield Problem(nearest(document, where), where, message, refused=True)
+            yield Problem(document.mark(where), where, message, refused=True)
 
 
 def _refusal(where: Where, value: Any) -> str | None:
     key = next((part for part in reversed(where) if isinstance(part, str)), "")
     if key in CODE and value not in (False, None):
-        return f"{key} would run code from a model repository; convert the model to a plain diffusers folder"
+        return f"{key} would run code of a model repository; use a plain diffusers folder"
     if not isinstance(value, str) or key in PROSE or _is_prompt(where):
         return None
     if URL.match(value):

@@ -101,8 +101,14 @@ def mistakes(known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str,
 
 
 def _fits(value: Any, annotation: str) -> bool:
-    """Whether a plain value suits an annotation made of plain types; others are left to the factory."""
-    plain = {"int": int, "float": (int, float), "str": str, "bool": bool, "None": type(None)}
+    """Whether a value suits an annotation of plain types; others are left to the factory."""
+    plain: dict[str, Any] = {
+        "int": int,
+        "float": (int, float),
+        "str": str,
+        "bool": bool,
+        "None": type(None),
+    }
     names = [name.strip() for name in annotation.split("|")]
     if not all(name in plain for name in names):
         return True

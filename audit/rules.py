@@ -6,9 +6,10 @@ from typing import Any
 
 from audit.document import Where
 from audit.errors import unknown
+from audit.schema import Mistake
 from audit.types import CLASSES
 
-Found = Iterator[tuple[Where, str]]
+Found = Iterator[Mistake]
 
 CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _+-]{0,62}[A-Za-z0-9+]|[A-Za-z0-9]")
 FAIRNESS = frozenset(
@@ -20,6 +21,7 @@ FAIRNESS = frozenset(
 """Metrics of the labels: cheap, and always computed."""
 EMBEDDED = frozenset({"fid", "kid", "cmmd", "clip_t", "clip_i"})
 """Metrics over embeddings: computed where the spec lists them."""
+SOURCES = "`model`, `images: FOLDER` and `labels: FILE`"
 
 
 def shares(given: Mapping[str, float], classes: Collection[str]) -> Found:
@@ -141,12 +143,12 @@ def gate(
 def classes(
     attribute: str, own: Mapping[str, Sequence[str]], target: Mapping[str, Mapping[str, float]]
 ) -> tuple[str, ...]:
-    """Return the classes of an attribute: those declared, those of the suite, those of the target."""
-    return tuple(own.get(attribute) or CLASSES.get(attribute) or target.get(attribute, ()))
+    """Return the classes of an attribute: as declared, as the suite has them, or as targeted."""
+    return tuple(own.get(attribute) or CLASSES.get(attribute) or target.get(attribute) or ())
 
 
 def benchmark(data: Mapping[str, Any], context: Mapping[str, Any]) -> Found:
-    """Check the parts of a benchmark against each other; a part that is itself wrong is left out."""
+    """Check the parts of a benchmark against each other; a part wrong in itself is left out."""
     if {"model", "images", "labels", "prompts", "probes"} <= data.keys():
         yield from source(data["model"], data["images"], data["labels"], data)
     own = data.get("classes", {})

@@ -1,4 +1,4 @@
-"""Strict models over documents: every mistake in one pass, as `file:line:col: path: what, what else`."""
+"""Strict models over documents: every mistake in one pass, as `file:line:col: path: problem`."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,10 +6,20 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from audit.document import KEY, Document, Mark, Problem, Unreadable, Where
+from audit.document import Document, Problem, Unreadable, Where
 from audit.errors import RefusedError, SpecError, unknown
 
 MAX_PROBLEMS = 50
+EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "mapping",
+    "float_type": "number",
+    "int_type": "int",
+    "model_type": "mapping",
+    "string_type": "text",
+    "tuple_type": "list",
+}
+"""What a type is called in a message, by pydantic's name of the mistake."""
 
 
 class Strict(BaseModel):
@@ -21,14 +31,16 @@ class Strict(BaseModel):
 M = TypeVar("M", bound=Strict)
 
 
+Mistake = tuple[Where, str]
+"""Where, below the value that a rule looks at, and what is wrong."""
 PARENT = ".."
 """In the path of a mistake: one level up."""
 
 
-class Wrong(ValueError):
+class FieldError(ValueError):
     """Raised by a validator: one or more mistakes at or below the value that it looks at."""
 
-    def __init__(self, *found: str | tuple[Where, str], refused: bool = False) -> None:
+    def __init__(self, *found: str | Mistake, refused: bool = False) -> None:
         self.found = [((), f) if isinstance(f, str) else f for f in found]
         self.refused = refused
         super().__init__("; ".join(message for _, message in self.found))
@@ -59,26 +71,26 @@ def check(model: type[M], document: Document, context: Mapping[str, Any]) -> M:
     return result
 
 
-def together(handler: Callable[[Any], Any], value: Any, found: Iterable[tuple[Where, str]]) -> Any:
-    """Validate the last field of a model and report the mistakes of the whole model beside its own.
+def together(handler: Callable[[Any], Any], value: Any, found: Iterable[Mistake]) -> Any:
+    """Validate a value and report the mistakes of a rule beside its own.
 
-    A validator of a whole model runs only where every field is valid, and would hide its mistakes
-    until those of the fields are mended.
+    A validator that follows another runs only where that one is content, and would hide its
+    mistakes until the first are mended.
 
     Args:
-        handler: Validates the field.
+        handler: Validates the value.
         value: As written.
-        found: Mistakes of the model, with paths below the model.
+        found: Mistakes, with paths from the value on.
     """
     line_errors: list[Any] = []
     result = None
     try:
         result = handler(value)
     except ValidationError as error:
-        keys = ("type", "loc", "input", "ctx")
-        line_errors += [{k: d[k] for k in keys if k in d} for d in error.errors(include_url=False)]
-    if wrong := [((PARENT, *where), message) for where, message in found]:
-        context = {"error": Wrong(*wrong)}
+        details = error.errors(include_url=False)
+        line_errors += [{k: v for k, v in d.items() if k != "msg"} for d in details]
+    if wrong := list(found):
+        context = {"error": FieldError(*wrong)}
         line_errors.append({"type": "value_error", "loc": (), "input": value, "ctx": context})
     if line_errors:
         raise ValidationError.from_exception_data("together", line_errors)
@@ -113,11 +125,7 @@ def dotted(where: Where) -> str:
 
 def _line(problem: Problem) -> str:
     where = dotted(problem.where)
-    return (
-        f"{problem.mark}: {where}: {problem.message}"
-        if where
-        else f"{problem.mark}: {problem.message}"
-    )
+    return f"{problem.mark}: {where + ': ' if where else ''}{problem.message}"
 
 
 def _problems(
@@ -130,29 +138,22 @@ def _problems(
         if detail["type"] == "extra_forbidden":
             *parent, key = where
             known = _keys(model.model_json_schema(), tuple(parent))
-            mark = document.marks.get((*where, KEY)) or nearest(document, where)
+            mark = document.key_mark(where)
             yield Problem(mark, tuple(parent), unknown("key", str(key), known))
             continue
         wrong = detail.get("ctx", {}).get("error")
-        if isinstance(wrong, Wrong):
+        if isinstance(wrong, FieldError):
             for below, message in wrong.found:
                 place = where
                 for part in below:
                     place = place[:-1] if part == PARENT else (*place, part)
-                yield Problem(nearest(document, place), place, message, wrong.refused)
+                yield Problem(document.mark(place), place, message, wrong.refused)
             continue
         if detail["type"] == "missing":
             *parent, key = where
-            yield Problem(nearest(document, where), tuple(parent), f"key {key!r} is missing")
+            yield Problem(document.mark(where), tuple(parent), f"key {key!r} is missing")
             continue
-        yield Problem(nearest(document, where), where, _sentence(detail))
-
-
-def nearest(document: Document, where: Where) -> Mark:
-    """Return the mark of a value, or of the innermost value around it."""
-    while where and where not in document.marks:
-        where = where[:-1]
-    return document.marks.get(where, Mark(document.name, 1, 1))
+        yield Problem(document.mark(where), where, _sentence(detail))
 
 
 def _sentence(detail: Mapping[str, Any]) -> str:
@@ -163,7 +164,7 @@ def _sentence(detail: Mapping[str, Any]) -> str:
         "bool_type": "true or false",
     }
     kinds |= {"tuple_type": "list", "dict_type": "mapping", "model_type": "mapping"}
-    wanted = kinds.get(detail["type"]) or re.sub(r"^Input should (be )?", "", detail["msg"])
+    wanted = EXPECTED.get(detail["type"]) or re.sub(r"^Input should (be )?", "", detail["msg"])
     return f"expected {wanted}, got {shown(detail['input'])}"
 
 

@@ -24,8 +24,7 @@ from audit.component import Component, Id, plugin
 from audit.errors import unknown
 from audit.prompts import FORMS, Prompt, expand
 from audit.refusals import refusals
-from audit.schema import Strict, Wrong, check, together
-from audit.types import CLASSES
+from audit.schema import PARENT, FieldError, Strict, check, together
 
 VERSION = 1
 
@@ -41,7 +40,7 @@ def _one_of(section: str, kind: str) -> AfterValidator:
     def check_name(name: str, info: ValidationInfo) -> str:
         names = (info.context or {}).get(section)
         if names is not None and name not in names:
-            raise Wrong(unknown(kind, name, names))
+            raise FieldError(unknown(kind, name, names))
         return name
 
     return AfterValidator(check_name)
@@ -58,7 +57,7 @@ def _count_or_folder(written: Any) -> Any:
         return written
     if isinstance(written, str) and written and "\0" not in written:
         return written
-    raise Wrong(f"expected a count above 0, or a folder, got {written!r}")
+    raise FieldError(f"expected a count above 0, or a folder, got {written!r}")
 
 
 Prompts = Annotated[Many[Prompt], BeforeValidator(_expanded), WithJsonSchema(FORMS)]
@@ -173,7 +172,7 @@ class Benchmark(Strict):
     probes: Many[Probe] = ()
     """What reads the images; the first is the one that gates mean where they name none."""
     attributes: Many[Id] = ("gender", "age", "race")
-    mitigations: Many[Annotated[ArmSpec, plugin("mitigations")]] = (ArmSpec(name="none"),)
+    mitigations: Many[Annotated[ArmSpec, plugin("mitigations", ArmSpec)]] = (ArmSpec(name="none"),)
     """One arm each, over the same requests; the first is what the others are compared with."""
     encoders: Many[Encoder] = ()
     """For metrics over embeddings: fid, kid, cmmd, clip_t, clip_i."""
@@ -199,7 +198,8 @@ class Benchmark(Strict):
         cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
     ) -> Any:
         """Check the parts against each other at the last field, which sees all valid ones."""
-        return together(handler, value, rules.benchmark(info.data, info.context or {}))
+        found = rules.benchmark(info.data, info.context or {})
+        return together(handler, value, [((PARENT, *where), message) for where, message in found])
 
     @property
     def model_spec(self) -> ModelSpec:
@@ -225,7 +225,9 @@ class Spec(Strict):
     version: int
     default: Many[Annotated[str, _one_of("benchmarks", "benchmark")]] = ()
     """What a bare `bias-audit run` runs."""
-    models: dict[Id, Annotated[ModelSpec, plugin("models")]] = Field(default_factory=dict)
+    models: dict[Id, Annotated[ModelSpec, plugin("models", ModelSpec)]] = Field(
+        default_factory=dict
+    )
     features: dict[Id, Features] = Field(default_factory=dict)
     """Feature sets: found once, cached, shared by benchmarks."""
     benchmarks: dict[Id, Benchmark] = Field(min_length=1)
@@ -238,7 +240,7 @@ class Spec(Strict):
     def _readable(cls, version: int) -> int:
         if version != VERSION:
             newer = "needs a newer bias-audit" if version > VERSION else "is not a version"
-            raise Wrong(f"spec version {version} {newer}; this one reads version {VERSION}")
+            raise FieldError(f"spec version {version} {newer}; this one reads version {VERSION}")
         return version
 
     @model_validator(mode="after")
