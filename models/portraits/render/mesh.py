@@ -26,14 +26,20 @@ def read_obj(path: Path) -> tuple[Array, Index]:
             if len(corners) > 2:
                 quads.append((corners + corners[-1:])[:4])
     if not quads:
-        raise InputError(f"{path}: no faces found; expected a Wavefront mesh of quads or triangles")
+        raise InputError(
+            f"{path}: no faces found; expected a Wavefront mesh of quads or triangles"
+        )
     return np.array(vertices, np.float32), np.array(quads, np.int32)
 
 
 def triangulate(quads: Index) -> Index:
     """Split quads into triangles, dropping those of zero area."""
     halves = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    proper = (halves[:, 0] != halves[:, 1]) & (halves[:, 1] != halves[:, 2]) & (halves[:, 2] != halves[:, 0])
+    proper = (
+        (halves[:, 0] != halves[:, 1])
+        & (halves[:, 1] != halves[:, 2])
+        & (halves[:, 2] != halves[:, 0])
+    )
     return np.ascontiguousarray(halves[proper])
 
 
@@ -77,12 +83,20 @@ def subdivide(quads: Index, n: int) -> tuple[sp.csr_matrix, Index]:
     n_open = np.bincount(edges[~closed].ravel(), minlength=n)
     inner = (n_open == 0) & (np.bincount(here, minlength=n) >= 3)
     smooth = sp.diags(1 / valence**2) @ around @ faces
-    smooth = smooth + sp.diags(2 / (valence * n_spokes)) @ spokes @ middle + sp.diags((valence - 3) / valence)
-    rim = sp.diags(np.where(n_open == 2, 0.25, 0.0)) @ (spokes @ sp.diags((~closed) * 1.0) @ middle)
+    smooth = (
+        smooth
+        + sp.diags(2 / (valence * n_spokes)) @ spokes @ middle
+        + sp.diags((valence - 3) / valence)
+    )
+    rim = sp.diags(np.where(n_open == 2, 0.25, 0.0)) @ (
+        spokes @ sp.diags((~closed) * 1.0) @ middle
+    )
     rim = rim + sp.diags(np.where(n_open == 2, 0.5, 1.0))
     old = sp.diags(inner * 1.0) @ smooth + sp.diags(~inner * 1.0) @ rim
 
-    edge_of = {(f, s): e for f, s, e in zip(face.tolist(), slot.tolist(), edge.tolist(), strict=True)}
+    edge_of = {
+        (f, s): e for f, s, e in zip(face.tolist(), slot.tolist(), edge.tolist(), strict=True)
+    }
     before = np.array(
         [edge_of[f, (s - 1) % sides[f]] for f, s in zip(face.tolist(), slot.tolist(), strict=True)]
     )
@@ -103,7 +117,9 @@ def distance_to_rim(vertices: Array, quads: Index) -> Array:
     """Distance (n,) of every vertex to the nearest open edge, seams closed by position."""
     _, merged = np.unique(np.round(vertices, 4), axis=0, return_inverse=True)
     merged = merged.reshape(-1)
-    ends = np.sort(np.stack([merged[quads], merged[np.roll(quads, -1, 1)]], -1).reshape(-1, 2), axis=1)
+    ends = np.sort(
+        np.stack([merged[quads], merged[np.roll(quads, -1, 1)]], -1).reshape(-1, 2), axis=1
+    )
     ends = ends[ends[:, 0] != ends[:, 1]]
     edges, count = np.unique(ends, axis=0, return_counts=True)
     on_rim = np.isin(merged, edges[count == 1])

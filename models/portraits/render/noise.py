@@ -47,5 +47,7 @@ class Noise:
         shift = np.random.default_rng([self._seed, channel]).uniform(0, CELLS, 3)
         scale = np.broadcast_to(np.asarray(frequency, np.float32), 3).astype(np.float32)
         out = np.empty(len(points), np.float32)
-        _value_noise(np.ascontiguousarray(points, np.float32), scale, shift.astype(np.float32), LATTICE, out)
+        _value_noise(
+            np.ascontiguousarray(points, np.float32), scale, shift.astype(np.float32), LATTICE, out
+        )
         return out

@@ -28,6 +28,7 @@ OCCUPATIONS = (
     "casual",
 )
 AGE_RANGE = (18.0, 85.0)
+SMILE_OPENS = 0.45  # a broader smile shows the teeth
 HEADWEAR = {
     "construction": "helmet",
     "firefighter": "fire helmet",
@@ -41,7 +42,11 @@ Rgb = tuple[float, float, float]
 
 # Mean and spread of the Monk tone (1-10) that goes with each morph.
 TONES = {"Black": (7.5, 0.9), "Asian": (3.9, 0.8), "White": (2.5, 0.9), "Indian": (5.6, 0.7)}
-INDIAN_MORPH = (60, 20, 16)  # Dirichlet weights of caucasian, african and asian: no morph of its own
+INDIAN_MORPH = (
+    60,
+    20,
+    16,
+)  # Dirichlet weights of caucasian, african and asian: no morph of its own
 HAIR_COLORS: dict[str, Rgb] = {
     "black": (22, 18, 17),
     "darkbrown": (48, 33, 25),
@@ -252,8 +257,8 @@ def ageing(years: float) -> float:
 
     It rises fastest round 35 and round 60, so that the three age classes can be told apart.
     """
-    steps = 0.28 / (1 + np.exp(-(years - 37) / 3.5)) + 0.32 / (1 + np.exp(-(years - 61) / 3.5))
-    return float(steps + 0.45 * np.clip((years - 24) / 56, 0, 1.1))
+    steps = 0.28 / (1 + np.exp(-(years - 37) / 3.0)) + 0.40 / (1 + np.exp(-(years - 60.5) / 3.0))
+    return float(steps + 0.26 * np.clip((years - 26) / 54, 0, 1.1))
 
 
 def draw(
@@ -269,7 +274,12 @@ def draw(
     The generator is consumed alike whether or not an attribute is fixed, so that fixing one
     changes no other.
     """
-    drawn = (rng.choice(GENDERS), rng.uniform(*AGE_RANGE), rng.choice(RACES), rng.choice(OCCUPATIONS))
+    drawn = (
+        rng.choice(GENDERS),
+        rng.uniform(*AGE_RANGE),
+        rng.choice(RACES),
+        rng.choice(OCCUPATIONS),
+    )
     gender = _known("gender", gender or str(drawn[0]), GENDERS)
     age = float(drawn[1] if age is None else age)
     race = _known("race", race or str(drawn[2]), RACES)
@@ -279,7 +289,10 @@ def draw(
     woman, aged = gender == "woman", ageing(age)
     smile = float(rng.uniform(0.35, 1.0)) if rng.uniform() < 0.55 else 0.0
     build = _build(rng, woman, aged, race)
-    eye_color = _pick(rng, dict(brown=42, hazel=16, green=12, blue=22, grey=8) if race == "White" else dict(brown=1))
+    eye_color = _pick(
+        rng,
+        dict(brown=42, hazel=16, green=12, blue=22, grey=8) if race == "White" else dict(brown=1),
+    )
     return Person(
         gender=gender,
         age=age,
@@ -312,7 +325,9 @@ def _pick(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
 
 def _rgb(rng: np.random.Generator, palette: Sequence[Rgb], spread: float = 8) -> Rgb:
     """One colour of a palette, varied a little."""
-    r, g, b = np.clip(np.array(palette[rng.integers(len(palette))]) + rng.uniform(-spread, spread, 3), 3, 250)
+    r, g, b = np.clip(
+        np.array(palette[rng.integers(len(palette))]) + rng.uniform(-spread, spread, 3), 3, 250
+    )
     return float(r), float(g), float(b)
 
 
@@ -358,15 +373,15 @@ def _expression(rng: np.random.Generator, smile: float) -> dict[str, float]:
     """ARKit's facial actions; a broad smile opens the lips."""
     raised = float(rng.uniform(0.05, 0.3))
     still = float(rng.uniform(0, 0.12))
-    teeth = float(np.clip((smile - 0.45) / 0.3, 0, 1))
-    actions = {"browInnerUp": raised, "jawOpen": 0.07 * teeth}
+    teeth = float(np.clip((smile - SMILE_OPENS) / 0.25, 0, 1))
+    actions = {"browInnerUp": raised, "jawOpen": 0.05 * teeth}
     for side in ("Left", "Right"):
         actions[f"mouthSmile{side}"] = max(still, 0.9 * smile)
         actions[f"cheekSquint{side}"] = 0.55 * smile
         actions[f"eyeSquint{side}"] = 0.2 * smile
         actions[f"mouthDimple{side}"] = 0.2 * smile
-        actions[f"mouthUpperUp{side}"] = 0.45 * teeth
-        actions[f"mouthLowerDown{side}"] = 0.35 * teeth
+        actions[f"mouthUpperUp{side}"] = 0.55 * teeth
+        actions[f"mouthLowerDown{side}"] = 0.5 * teeth
     return actions
 
 
@@ -377,7 +392,7 @@ def _hair(rng: np.random.Generator, woman: bool, age: float, race: str) -> Hair:
         color = _pick(rng, dict(black=75, darkbrown=25))
     dyed = rng.uniform() < (0.12 if woman else 0.0)
     onset = rng.normal(0, 3.5)
-    grey = 0.0 if dyed else float(1 / (1 + np.exp(-(age - 57 + onset) / 3.5)))
+    grey = 0.0 if dyed else float(1 / (1 + np.exp(-(age - 55 + onset) / 3.5)))
     target = "grey" if age < 68 else "white"
     own = np.array(HAIR_COLORS[color]) * rng.uniform(0.85, 1.15)
     faded = np.array(HAIR_COLORS[target]) * rng.uniform(0.9, 1.06)
@@ -392,7 +407,9 @@ def _hair(rng: np.random.Generator, woman: bool, age: float, race: str) -> Hair:
         length=float(rng.choice([5.0, 5.6, 6.05, 6.35])) if style == "long01" else 5.0,
         wave=float(rng.uniform(0.4, 1.4)) if rng.uniform() < 0.5 else 0.0,
         fringe=float(rng.uniform(7.62, 7.74)),
-        receding=0.0 if woman else float(np.clip(rng.normal(0.2 * np.clip((age - 30) / 40, 0, 1), 0.05), 0, 0.35)),
+        receding=0.0
+        if woman
+        else float(np.clip(rng.normal(0.2 * np.clip((age - 30) / 40, 0, 1), 0.05), 0, 0.35)),
         beard="none" if woman else _pick(rng, beards),
     )
 
@@ -406,7 +423,9 @@ def _styles(woman: bool, age: float, race: str) -> dict[str, float]:
     elif race == "Black":
         styles = dict(buzz=40, coily=25, crew=12, bald=12, afro01=6, short02=2)
     else:
-        styles = dict(short01=16, short02=24, short04=22, crew=18, buzz=14, bald=2, long01=2, ponytail01=2)
+        styles = dict(
+            short01=16, short02=24, short04=22, crew=18, buzz=14, bald=2, long01=2, ponytail01=2
+        )
     weights = {style: float(weight) for style, weight in styles.items()}
     if woman and age > 60:
         weights["long01"] *= 0.4
@@ -425,10 +444,16 @@ UNIFORMS: dict[str, tuple[Rgb, ...]] = {
     "barista": ((38, 34, 32), (28, 66, 44), (98, 56, 34)),
     "construction": ((215, 235, 40), (255, 130, 20)),
     "cleaner": ((236, 96, 148), (250, 200, 50), (150, 90, 190), (240, 120, 60)),
-    "firefighter": ((36, 36, 42), (30, 36, 58), (150, 118, 70)),
+    "firefighter": ((36, 36, 42), (30, 36, 58), (50, 40, 34)),
 }
 SHIRTS: dict[str, tuple[Rgb, ...]] = {
-    "office": ((206, 220, 236), (226, 226, 224), (150, 182, 214), (222, 196, 206), (196, 214, 190)),
+    "office": (
+        (206, 220, 236),
+        (226, 226, 224),
+        (150, 182, 214),
+        (222, 196, 206),
+        (196, 214, 190),
+    ),
     "barista": ((232, 228, 218), (226, 214, 190), (196, 200, 204)),
     "cleaner": ((226, 230, 232), (190, 210, 224)),
     "doctor": ((60, 120, 160), (40, 130, 125), (170, 196, 222), (222, 226, 230)),
@@ -493,6 +518,9 @@ def _shot(rng: np.random.Generator) -> Shot:
         warmth=float(rng.normal(0, 0.06)),
         exposure=float(rng.normal(1, 0.06)),
         gaze=(float(rng.normal(0, 0.07)), float(rng.normal(0, 0.07))),
-        backdrop=((float(r), float(g), float(b)), (float(r * fall), float(g * fall), float(b * fall))),
+        backdrop=(
+            (float(r), float(g), float(b)),
+            (float(r * fall), float(g * fall), float(b * fall)),
+        ),
         backdrop_angle=float(rng.uniform(0, 2 * np.pi)),
     )

@@ -1,0 +1,175 @@
+"""Rendering a data set: rows of pictures and labels in Parquet shards, by many processes.
+
+Row `index` of a set depends on `(seed, index)` alone. A shard is written whole under a temporary
+name and then renamed, so that a set that was stopped holds only finished shards and goes on with
+the first that is missing.
+"""
+
+import io
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audit.errors import InputError
+from models.portraits.render.sampling import Person, draw
+
+VERSION = 1  # of the renderer: raised by every change that moves a pixel or a label
+SIZE = 128  # pixels
+QUALITY = 94  # WebP; at this the compression is below the grain
+SHARD = 500  # rows, about 2 MB
+RECORD = "render.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A data set to render."""
+
+    assets: Path
+    body: Path
+    out: Path
+    images: int
+    seed: int
+    workers: int
+
+
+def person_at(seed: int, index: int) -> Person:
+    """The person of row `index` of the set `seed`."""
+    return draw(np.random.default_rng([seed, index]))
+
+
+def labels(person: Person) -> dict[str, Any]:
+    """The label columns of one row."""
+    return {
+        "gender": person.gender,
+        "age": round(person.age, 1),
+        "age_class": person.age_class,
+        "race": person.race,
+        "monk": round(person.monk, 2),
+        "occupation": person.occupation,
+        "hair": person.hair.style,
+        "hair_color": person.hair.color,
+        "beard": person.hair.beard,
+        "glasses": person.dress.glasses,
+        "smile": round(person.smile, 2),
+        "headwear": person.headwear,
+        "earring": person.dress.earring,
+        "makeup": round(person.dress.makeup, 2),
+        "yaw": round(person.shot.yaw, 1),
+    }
+
+
+def shard_path(job: Job, shard: int) -> Path:
+    """The file of a shard."""
+    return job.out / f"portraits-{shard:03d}.parquet"
+
+
+def missing(job: Job) -> list[int]:
+    """Shards that are not written yet."""
+    every = range(-(-job.images // SHARD))
+    return [shard for shard in every if not shard_path(job, shard).exists()]
+
+
+def produce(job: Job) -> Iterator[int]:
+    """Render what is missing; yields the number of every shard as it is written.
+
+    Raises:
+        InputError: the folder holds a set of another seed, size or version of the renderer.
+    """
+    _claim(job)
+    todo = missing(job)
+    if job.workers == 1:
+        _open(job)
+        yield from map(_render_shard, todo)
+        return
+    # Spawned, not forked: each worker compiles and reads on its own, with one thread each.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(job.workers, len(todo) or 1), _open, (job,)) as pool:
+        yield from pool.imap_unordered(_render_shard, todo)
+
+
+def _claim(job: Job) -> None:
+    """Record what the folder holds, or check that it holds the same."""
+    record = {
+        "seed": job.seed,
+        "images": job.images,
+        "size": SIZE,
+        "rows_per_shard": SHARD,
+        "renderer": VERSION,
+    }
+    path = job.out / RECORD
+    if path.exists():
+        found = json.loads(path.read_text())
+        differing = [key for key in record if key != "images" and found.get(key) != record[key]]
+        if differing:
+            key = differing[0]
+            raise InputError(
+                f"{path}: the set was rendered with {key} {found.get(key)}, not {record[key]}; "
+                "choose another folder"
+            )
+    _write(path, json.dumps(record, indent=1).encode() + b"\n")
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+_studio: Any = None  # of this process
+_job: Any = None
+
+
+def _open(job: Job) -> None:
+    """Prepare a process: one thread, its own meshes."""
+    global _studio, _job
+    from models.portraits.render import body, wardrobe
+    from models.portraits.render.portrait import Studio
+
+    _job = job
+    _studio = Studio.furnish(wardrobe.fill(job.assets, body.load(job.body)))
+
+
+def _render_shard(shard: int) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = range(shard * SHARD, min((shard + 1) * SHARD, _job.images))
+    table: list[dict[str, Any]] = []
+    for index in rows:
+        person = person_at(_job.seed, index)
+        name = f"{_job.seed:03d}-{index:06d}.webp"
+        table.append(
+            {"image": {"bytes": _webp(_studio.render(person, SIZE)), "path": name}}
+            | labels(person)
+            | {"seed": _job.seed, "index": index}
+        )
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(table), sink, compression="zstd")
+    _write(shard_path(_job, shard), sink.getvalue())
+    return shard
+
+
+def _webp(picture: Any) -> bytes:
+    from PIL import Image
+
+    sink = io.BytesIO()
+    pixels = (picture * 255 + 0.5).astype(np.uint8)
+    Image.fromarray(pixels).save(sink, "WEBP", quality=QUALITY, method=4)
+    return sink.getvalue()
+
+
+def timed(job: Job) -> Iterator[str]:
+    """Progress of `produce` in lines of text."""
+    start, before = time.monotonic(), missing(job)
+    for done, shard in enumerate(produce(job), 1):
+        rate = done * SHARD / (time.monotonic() - start)
+        left = (len(before) - done) * SHARD / rate / 60
+        yield f"{shard_path(job, shard).name}: {rate:.1f} images/s, {left:.0f} min left"
