@@ -1,20 +1,27 @@
 """Any diffusers pipeline as a model: a folder, an embedded pipeline, or a repository of the hub.
 
-This module finds, checks and loads; `models.pipeline` draws. Importing it loads no torch.
+This module finds and checks what `models.pipeline` loads and draws with; it imports no torch.
 """
 
+import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError, unknown
-from audit.weights import PICKLED
+from audit.types import Drawing, Edit, Request
+from audit.weights import PICKLED, fingerprint
 
 if TYPE_CHECKING:
     from models.pipeline import PipelineModel
 
 EMBEDDED = Path(__file__).parent
+SCHEME = 1
+"""Enters every fingerprint; raised when this code draws other pixels from the same request."""
 DTYPES = ("float32", "float16", "bfloat16")
 INDEX = "model_index.json"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -30,8 +37,8 @@ def diffusion(
     size: int | None = None,
     negative_prompt: str | None = None,
     device: str = "cpu",
-) -> "PipelineModel":
-    """Load a pipeline of diffusers; weights are read from safetensors alone, remote code never.
+) -> "DiffusionModel":
+    """Find a pipeline of diffusers; weights are read from safetensors alone, remote code never.
 
     Args:
         pipeline: A folder with a `model_index.json`; the name of an embedded pipeline, such as
@@ -45,9 +52,9 @@ def diffusion(
         device: Where to draw. It is not part of the fingerprint.
 
     Raises:
-        SpecError: an option does not fit this pipeline.
+        SpecError: an option is wrong, or `pipeline` is no folder, embedded pipeline or hub id.
         InputError: a file of the pipeline is corrupt.
-        ResourceError: there is no such pipeline here or on the hub, or no such device.
+        ResourceError: the hub, or its cache while offline, does not have the pipeline.
         RefusedError: the weights are pickled, or the pipeline brings code of its own.
     """
     if dtype not in DTYPES:
@@ -55,14 +62,58 @@ def diffusion(
     if dtype != "float32" and device == "cpu":
         raise SpecError(f"dtype {dtype} needs a GPU; on this device draw in float32")
     folder = find(pipeline, revision=revision, variant=variant)
-    check(folder, variant=variant)
+    check(folder)
+    chosen = {
+        "variant": variant,
+        "dtype": dtype,
+        "scheduler": scheduler,
+        "size": size,
+        "negative_prompt": negative_prompt,
+    }
+    return DiffusionModel(folder, chosen, device)
 
-    from models.pipeline import PipelineModel, load  # heavy: torch and diffusers
 
-    pipe = load(folder, variant=variant, dtype=dtype, scheduler=scheduler, device=device)
-    return PipelineModel(
-        pipe, folder=folder, size=size, negative_prompt=negative_prompt, variant=variant
-    )
+class DiffusionModel:
+    """A pipeline that is loaded when it is first needed: a finished run never loads it."""
+
+    def __init__(self, folder: Path, chosen: Mapping[str, Any], device: str) -> None:
+        self.folder = folder
+        self.chosen = chosen
+        self.device = device
+        self.fingerprint = fingerprint(SCHEME, _digests(folder), sorted(chosen.items()))
+
+    @cached_property
+    def pipeline(self) -> "PipelineModel":
+        """The loaded pipeline.
+
+        Raises:
+            SpecError: an option does not fit this pipeline.
+            InputError: the components do not fit together.
+            ResourceError: there is no such device.
+        """
+        from models.pipeline import PipelineModel, load  # heavy: torch and diffusers
+
+        given = {name: self.chosen[name] for name in ("size", "negative_prompt")}
+        loaded = {name: self.chosen[name] for name in ("variant", "dtype", "scheduler")}
+        return PipelineModel(load(self.folder, device=self.device, **loaded), **given)
+
+    @property
+    def text_to_image(self) -> bool:
+        """Whether the pipeline takes prompts."""
+        return self.pipeline.text_to_image
+
+    @property
+    def hookpoints(self) -> Mapping[str, int]:
+        """Blocks of the denoiser with their channels; the first is the default."""
+        return self.pipeline.hookpoints
+
+    def generate(self, requests: Sequence[Request]) -> Drawing:
+        """Draw one image for each request, in order; out of memory is left to the caller."""
+        return self.pipeline.generate(requests)
+
+    def hooked(self, hookpoint: str, edit: Edit) -> AbstractContextManager[None]:
+        """While the block runs, pass the output of `hookpoint` through `edit`."""
+        return self.pipeline.hooked(hookpoint, edit)
 
 
 def find(pipeline: str, *, revision: str | None = None, variant: str | None = None) -> Path:
@@ -93,7 +144,7 @@ def embedded() -> list[str]:
     return sorted(str(i.parent.relative_to(EMBEDDED)) for i in EMBEDDED.glob(f"*/*/{INDEX}"))
 
 
-def check(folder: Path, *, variant: str | None = None) -> None:
+def check(folder: Path) -> None:
     """Refuse a folder that brings code or pickles, or whose weight files are damaged.
 
     Raises:
@@ -124,6 +175,22 @@ def check(folder: Path, *, variant: str | None = None) -> None:
                     pass
             except SafetensorError as error:
                 raise InputError(f"{path}: damaged weights: {error}") from error
+
+
+def _digests(folder: Path) -> list[tuple[str, str]]:
+    """Return the sha256 of every file that the pipeline is made of, by name."""
+    suffixes = (".safetensors", ".json", ".txt", ".model")
+    files = sorted(path for path in folder.rglob("*") if path.suffix in suffixes)
+    return [(path.relative_to(folder).as_posix(), _sha256(path)) for path in files]
+
+
+def _sha256(path: Path) -> str:
+    # The hub's cache names a large file after its sha256 already.
+    name = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", name):
+        return name
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(pipeline: str, revision: str | None, variant: str | None) -> Path:

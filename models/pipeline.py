@@ -1,8 +1,6 @@
 """A loaded diffusers pipeline that draws requests and lets its hookpoints be edited."""
 
-import hashlib
 import inspect
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,11 +20,8 @@ from torch import Tensor, nn
 from audit.errors import InputError, ResourceError, SpecError, unknown
 from audit.types import Drawing, Edit, Moment, Request, State
 
-SCHEME = 1
-"""Enters every fingerprint; raised when this code draws other pixels from the same request."""
 FLAT = 1.0
 """Standard deviation, in units of 1/255, below which an image shows nothing."""
-_WEIGHTS = (".safetensors", ".json", ".txt", ".model")
 _BLOCK = re.compile(r"(mid_block|(down|up)_blocks\.(\d+))(\.(attentions|resnets)\.\d+)?")
 _LAYER = re.compile(r"(single_)?transformer_blocks\.\d+")
 
@@ -76,10 +71,8 @@ class PipelineModel:
         self,
         pipe: Any,
         *,
-        folder: Path,
         size: int | None = None,
         negative_prompt: str | None = None,
-        variant: str | None = None,
     ) -> None:
         accepted = inspect.signature(pipe.__call__).parameters
         self.pipe = pipe
@@ -99,9 +92,6 @@ class PipelineModel:
             if "negative_prompt" not in accepted:
                 raise SpecError(f"option 'negative_prompt': {name} takes none")
             self._given["negative_prompt"] = negative_prompt
-        dtype = str(self.denoiser.dtype)
-        drawn_with = {**self._given, "dtype": dtype, "variant": variant}
-        self.fingerprint = _digest(pipe, folder, drawn_with)
 
     def generate(self, requests: Sequence[Request]) -> Drawing:
         """Draw one image for each request, in order; out of memory is left to the caller."""
@@ -284,25 +274,3 @@ def _state(pixels: npt.NDArray[np.float32], flagged: bool) -> State:
     if flagged:
         return State.FILTERED
     return State.BLANK if pixels.std(axis=(0, 1)).max() * 255 < FLAT else State.OK
-
-
-def _digest(pipe: Any, folder: Path, given: Mapping[str, Any]) -> str:
-    """Return 16 hex digits of the weights, the scheduler and the options that change pixels."""
-    files = {}
-    for component in pipe.components:
-        for path in sorted((folder / component).rglob("*")):
-            if path.suffix in _WEIGHTS:
-                files[str(path.relative_to(folder))] = _sha256(path)
-    scheduler = {key: repr(v) for key, v in pipe.scheduler.config.items() if key[0] != "_"}
-    scheduler["class"] = type(pipe.scheduler).__name__
-    made_of = [SCHEME, type(pipe).__name__, files, scheduler, dict(given)]
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _sha256(path: Path) -> str:
-    # The hub's cache names a large file after its sha256 already.
-    name = path.resolve().name
-    if re.fullmatch("[0-9a-f]{64}", name):
-        return name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

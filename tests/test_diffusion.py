@@ -3,6 +3,8 @@
 import json
 import shutil
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -166,21 +168,21 @@ def test_nan_is_failed_and_a_flat_image_is_blank(sd):
     with sd.hooked("up_blocks.1", lambda x, moment: x * float("nan")):
         assert sd.generate(requests(1)).states == (State.FAILED,)
 
-    decode = sd.pipe.vae.decode
-    sd.pipe.vae.decode = lambda *args, **kwargs: (decode(*args, **kwargs)[0] * 0,)
+    decode = sd.pipeline.pipe.vae.decode
+    sd.pipeline.pipe.vae.decode = lambda *args, **kwargs: (decode(*args, **kwargs)[0] * 0,)
     try:
         assert sd.generate(requests(1)).states == (State.BLANK,)
     finally:
-        del sd.pipe.vae.decode
+        del sd.pipeline.pipe.vae.decode
 
 
 def test_what_a_safety_checker_replaced_is_filtered(sd):
-    run_safety_checker = sd.pipe.run_safety_checker
-    sd.pipe.run_safety_checker = lambda image, *_: (image * 0 - 1, [True] * len(image))
+    run_safety_checker = sd.pipeline.pipe.run_safety_checker
+    sd.pipeline.pipe.run_safety_checker = lambda image, *_: (image * 0 - 1, [True] * len(image))
     try:
         assert sd.generate(requests(2)).states == (State.FILTERED,) * 2
     finally:
-        sd.pipe.run_safety_checker = run_safety_checker
+        sd.pipeline.pipe.run_safety_checker = run_safety_checker
 
 
 def test_the_fingerprint_follows_what_changes_pixels(pipelines, tmp_path):
@@ -223,7 +225,7 @@ def test_size_and_negative_prompt_reach_the_pipeline(pipelines):
 )
 def test_options_that_do_not_fit_are_said_in_one_sentence(pipelines, name, options, error, says):
     with pytest.raises(error, match=says):
-        diffusion(pipeline=str(pipelines[name]), **options)
+        diffusion(pipeline=str(pipelines[name]), **options).generate(requests(1))
 
 
 def test_an_unknown_hookpoint_is_a_spec_error(model):
@@ -276,6 +278,15 @@ def test_a_url_is_refused_and_nothing_connects(monkeypatch):
 def test_a_folder_without_an_index_is_bad_input(tmp_path):
     with pytest.raises(InputError, match=r"it has no model_index\.json"):
         diffusion(pipeline=str(tmp_path))
+
+
+def test_nothing_is_loaded_before_it_is_needed(pipelines):
+    code = (
+        "import sys; from models.diffusion import diffusion;"
+        f"print(diffusion(pipeline={str(pipelines['sd'])!r}).fingerprint, 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == [diffusion(pipeline=str(pipelines["sd"])).fingerprint, "False"]
 
 
 def test_what_is_nowhere_is_a_spec_error():
