@@ -96,6 +96,11 @@ def _mistakes(kind: str, model: type[Component], written: Any) -> Iterator[Mista
     own = {field.alias or key for key, field in model.model_fields.items()}
     options = {key: value for key, value in given.items() if key not in own}
     yield from plugin_mistakes(kind, name, options)
+    takes = declared(kind, name) if "features" in own else None
+    if takes and "features" in takes and takes["features"].required and "features" not in given:
+        yield (), f"{kind.removesuffix('s')} {name!r} needs `features`, the name of a feature set"
+    if takes is not None and "features" not in takes and "features" in given:
+        yield ("features",), f"{kind.removesuffix('s')} {name!r} uses no feature set"
 
 
 def plugin_mistakes(kind: str, name: str, given: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -108,6 +113,7 @@ def plugin_mistakes(kind: str, name: str, given: Mapping[str, Any]) -> Iterator[
     wrong: dict[str, str] = {}
     if (takes := declared(kind, name)) is not None:
         optional = {o: replace(takes[o], required=False) for o in takes if o in GIVEN}
-        wrong = mistakes({**takes, **optional}, given)
+        settable = {o: option for o, option in {**takes, **optional}.items() if o not in SUPPLIED}
+        wrong = mistakes(settable, given)
     wrong |= {o: f"{o} is chosen on the command line" for o in given if o in SUPPLIED}
     yield from (((o,) if o in given else (), message) for o, message in wrong.items())

@@ -9,6 +9,8 @@ from audit.spec import Benchmark
 from audit.types import Request
 
 SCHEME = "v1"
+CLIP_TOKENS = 77
+"""Of which two mark start and end."""
 UNCONDITIONAL = Prompt.model_construct(id="-", text="", values={})
 """Stands for the absence of a prompt."""
 EVERY = "*"
@@ -28,6 +30,29 @@ class Plan:
     def images(self) -> int:
         """Images over all arms."""
         return len(self.requests) * len(self.arms)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a plan, from rates that the caller has measured or assumes."""
+
+    images: int
+    cached: int
+    seconds: float
+    bytes: float
+
+
+def estimate(
+    plan: Plan, *, cached: int = 0, seconds_per_image: float, bytes_per_image: float
+) -> Estimate:
+    """Estimate time and disk of the images that the store lacks."""
+    left = max(plan.images - cached, 0)
+    return Estimate(plan.images, cached, left * seconds_per_image, left * bytes_per_image)
+
+
+def long_prompts(plan: Plan) -> tuple[Prompt, ...]:
+    """Return the prompts that CLIP text encoders surely cut: a word is a token or more."""
+    return tuple(p for p in plan.prompts if len(p.text.split()) > CLIP_TOKENS - 2)
 
 
 def plan(benchmark: Benchmark) -> Plan:

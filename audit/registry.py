@@ -61,11 +61,11 @@ def options(factory: Callable[..., Any]) -> dict[str, Option]:
 
 
 @cache
-def declared(kind: str, name: str) -> Mapping[str, Option] | None:
-    """Return the options of a plugin as its source declares them, without running it.
+def _definition(kind: str, name: str) -> ast.FunctionDef | None:
+    """Return the factory of a plugin as its source defines it, without running it.
 
-    A plugin may import torch, which takes seconds; checking a spec should not. None where the
-    source does not show a plain function: then only `build` can check.
+    A plugin may import torch, which takes seconds; to check a spec or to list names should not.
+    None where the source does not show a plain function.
     """
     entry = plugins(kind).get(name)
     if entry is None:
@@ -76,14 +76,26 @@ def declared(kind: str, name: str) -> Mapping[str, Option] | None:
         body = ast.parse(source).body
     except (ImportError, OSError, SyntaxError, UnicodeDecodeError):
         return None
-    for node in body:
-        if isinstance(node, ast.FunctionDef) and node.name == entry.attr:
-            pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            return {
-                a.arg: Option(default is None, ast.unparse(a.annotation) if a.annotation else "")
-                for a, default in pairs
-            }
-    return None
+    functions = (node for node in body if isinstance(node, ast.FunctionDef))
+    return next((node for node in functions if node.name == entry.attr), None)
+
+
+def declared(kind: str, name: str) -> Mapping[str, Option] | None:
+    """Return the options that a plugin's source declares; None where only `build` can say."""
+    node = _definition(kind, name)
+    if node is None:
+        return None
+    pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    return {
+        a.arg: Option(default is None, ast.unparse(a.annotation) if a.annotation else "")
+        for a, default in pairs
+    }
+
+
+def summary(kind: str, name: str) -> str:
+    """Return the first line of a factory's docstring, or nothing."""
+    node = _definition(kind, name)
+    return ((ast.get_docstring(node) if node else None) or "").partition("\n")[0]
 
 
 def mistakes(known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,218 @@
+"""The command line: the one module that prints, exits and catches what users can mend.
+
+Exit status: 0 finished, gates passed; 1 a gate failed; 2 usage or spec; 3 an input is corrupt or does
+not fit; 4 incomplete or inconclusive; 5 environment or resource; 6 refused for safety; 70 a bug;
+130 and 143 interrupted.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from audit.console import Console, duration, size, table
+from audit.errors import AuditError, SpecError, unknown
+from audit.redaction import redacted
+
+BUG, INTERRUPTED, TERMINATED = 70, 130, 143
+FLAGS = ("--json", "--quiet", "-q", "--verbose", "-v", "-vv", "--no-color")
+"""May stand anywhere on the line."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; what cleans up after an interrupt cleans up after this too."""
+
+
+class Commands(TyperGroup):
+    """Runs a command and turns what it raises into a message and an exit status."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Let the common flags stand anywhere."""
+        end = args.index("--") if "--" in args else len(args)
+        common = [arg for arg in args[:end] if arg in FLAGS]
+        others = [arg for arg in args[:end] if arg not in FLAGS]
+        return super().parse_args(ctx, common + others + args[end:])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            with _terminable():
+                return super().invoke(ctx)
+        except AuditError as error:
+            console = _console(ctx)
+            console.error(str(error), error.status)
+            if console.verbose > 1:
+                traceback.print_exc()
+            raise typer.Exit(error.status) from None
+        except KeyboardInterrupt as stop:
+            status = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+            _console(ctx).note("interrupted; the same command goes on where this one stopped")
+            raise typer.Exit(status) from None
+        except BrokenPipeError:
+            sys.stdout = Path(os.devnull).open("w")  # or the interpreter complains as it exits
+            raise typer.Exit(0) from None
+        except OSError as error:
+            _console(ctx).error(f"{error.filename or 'system'}: {error.strerror or error}", 5)
+            raise typer.Exit(5) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as bug:
+            if type(bug).__module__.startswith("typer."):
+                raise  # a usage error: typer says what is wrong and exits with 2
+            _report_bug(bug, _console(ctx))
+
+
+def _console(ctx: Any) -> Console:
+    console = ctx.find_root().obj
+    return console if isinstance(console, Console) else Console()
+
+
+def _report_bug(bug: Exception, console: Console) -> NoReturn:
+    trace = redacted("".join(traceback.format_exception(bug)))
+    path = Path(".bias-audit") / "crashes" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(trace, "utf-8")
+        kept = f"the traceback is in {path}"
+    except OSError:
+        kept = f"the traceback could not be saved:\n  {trace.strip().replace(chr(10), chr(10) + '  ')}"
+    console.error(f"this is a bug in bias-audit: {type(bug).__name__}: {bug}; {kept}", BUG)
+    raise typer.Exit(BUG) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"bias-audit {version('bias-audit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="More.")] = 0,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Plain text.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Audit diffusion models for social bias. These flags may stand anywhere."""
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
+    ctx.obj = Console(as_json=as_json, quiet=quiet, verbose=verbose)
+
+
+Benchmarks = Annotated[list[str] | None, typer.Argument(help="Names in the spec; its `default`.")]
+SpecFile = Annotated[Path, typer.Option("--spec", help="The spec.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="path=value in the spec.")]
+Store = Annotated[
+    Path | None, typer.Option(envvar="BIAS_AUDIT_STORE", help="Default: .bias-audit at the spec.")
+]
+Out = Annotated[Path, typer.Option("--out", help="Where run folders are.")]
+Device = Annotated[
+    str | None, typer.Option(envvar="BIAS_AUDIT_DEVICE", help="cpu, cuda, cuda:1, mps.")
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Found automatically if not given.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+SPEC = Path("benchmarks.yaml")
+RUNS = Path("runs")
+
+
+@app.command()
+def validate(
+    ctx: typer.Context,
+    spec: Annotated[Path, typer.Argument(metavar="FILE")] = SPEC,
+    overrides: Overrides = None,
+) -> None:
+    """Check a spec: every mistake, with file, line and column."""
+    from audit.spec import load
+
+    found = load(spec, overrides or ())
+    names = list(found.benchmarks)
+    line = f"{spec}: no mistakes in {len(names)} benchmarks: {', '.join(names)}"
+    digests = {name: found.digest(name) for name in names}
+    _console(ctx).data([line], {"spec": str(spec), "benchmarks": digests})
+
+
+@app.command()
+def plan(
+    ctx: typer.Context,
+    benchmarks: Benchmarks = None,
+    spec: SpecFile = SPEC,
+    overrides: Overrides = None,
+    seconds: Annotated[float, typer.Option(help="To draw an image on your machine.")] = 0.25,
+    kilobytes: Annotated[float, typer.Option(help="Of one image.")] = 12.0,
+) -> None:
+    """Say what a run would draw, and about how long it would take; draw nothing."""
+    from audit.planning import estimate, long_prompts
+    from audit.planning import plan as lay_out
+    from audit.spec import load
+
+    found = load(spec, overrides or ())
+    console = _console(ctx)
+    rows = [["benchmark", "prompts", "arms", "images", "time", "disk"]]
+    plain = []
+    for name in _chosen(found, benchmarks):
+        work = lay_out(found.benchmarks[name])
+        left = estimate(work, seconds_per_image=seconds, bytes_per_image=kilobytes * 1000)
+        rows.append(
+            [name, str(len(work.prompts)), str(len(work.arms)), f"{left.images:,}"]
+            + [duration(left.seconds), size(left.bytes)]
+        )
+        warnings = [f"{p.id}: longer than CLIP reads; the end is cut" for p in long_prompts(work)]
+        for warning in warnings:
+            console.note(f"warning: {name}: {warning}")
+        plain.append(
+            {"benchmark": name, "digest": found.digest(name), "arms": list(work.arms)}
+            | {"requests": len(work.requests), "images": left.images, "seconds": left.seconds}
+            | {"bytes": left.bytes, "warnings": warnings}
+        )
+    console.data(table(rows), {"plans": plain})
+
+
+def _chosen(spec: Any, names: Sequence[str] | None) -> list[str]:
+    chosen = list(names or spec.default or spec.benchmarks)
+    for name in chosen:
+        if name not in spec.benchmarks:
+            raise SpecError(unknown("benchmark", name, spec.benchmarks))
+    return chosen
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    app(None if args is None else list(args))

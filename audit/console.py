@@ -1,0 +1,121 @@
+"""How the command line speaks: data on standard output, everything else on standard error."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any
+
+from audit.redaction import redacted
+
+EVERY = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+class Console:
+    """Writes for people, or with `json` one object for programs."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: int = 0) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+        self._last: dict[str, float] = {}
+        self._live = False
+
+    def data(self, lines: Iterable[str], plain: Mapping[str, Any]) -> None:
+        """Write the result of a command: `lines` for people, `plain` for programs."""
+        if self.as_json:
+            _write(sys.stdout, json.dumps(plain, allow_nan=False, ensure_ascii=True) + "\n")
+        else:
+            _write(sys.stdout, "".join(_inert(line) + "\n" for line in lines))
+
+    def note(self, text: str) -> None:
+        """Say something on the way."""
+        if not self.quiet:
+            self._end_live()
+            _write(sys.stderr, _inert(redacted(text)) + "\n")
+
+    def error(self, message: str, status: int) -> None:
+        """Say what is wrong, a line each; indented lines belong to the line above."""
+        self._end_live()
+        for line in redacted(message).split("\n"):
+            prefix = "" if line.startswith("  ") else "error: "
+            _write(sys.stderr, prefix + _inert(line) + "\n")
+        if self.as_json:
+            errors = [redacted(line) for line in message.split("\n")]
+            self.data((), {"status": status, "errors": errors})
+
+    def progress(
+        self, stage: str, done: int, total: int, *, cached: int = 0, failed: int = 0
+    ) -> None:
+        """Show how far a stage is: one live line on a terminal, a line now and then elsewhere."""
+        if self.quiet or not total:
+            return
+        now = time.monotonic()
+        start = self._last.setdefault(f"{stage} start", now)
+        rate = (done - cached) / (now - start) if now > start else 0.0
+        text = f"{stage} {done}/{total}"
+        if cached:
+            text += f", {cached} cached"
+        if failed:
+            text += f", {failed} failed"
+        if rate and done < total:
+            text += f", {rate:.1f}/s, {duration((total - done) / rate)} left"
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            _write(sys.stderr, f"\r{text:<78}")
+            self._live = True
+            if done >= total:
+                self._end_live()
+        elif done >= total or now - self._last.get(stage, start) >= EVERY:
+            self._last[stage] = now
+            _write(sys.stderr, text + "\n")
+
+    def _end_live(self) -> None:
+        if self._live:
+            self._live = False
+            _write(sys.stderr, "\n")
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align the columns of rows, the first of which is the heading."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people say it.
+
+    >>> duration(42), duration(600), duration(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(count: float) -> str:
+    """Write a number of bytes as people say it.
+
+    >>> size(12_300_000)
+    '12.3 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _inert(text: str) -> str:
+    """Show control, bidirectional and zero-width characters as escapes; a terminal obeys none."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _write(stream: IO[str], text: str) -> None:
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
