@@ -1,8 +1,8 @@
 """The command line: the one module that prints, exits and catches what users can mend.
 
-Exit status: 0 finished, gates passed; 1 a gate failed; 2 usage or spec; 3 an input is corrupt or does
-not fit; 4 incomplete or inconclusive; 5 environment or resource; 6 refused for safety; 70 a bug;
-130 and 143 interrupted.
+Exit status: 0 finished, gates passed; 1 a gate failed; 2 usage or spec; 3 an input is corrupt or
+does not fit; 4 incomplete or inconclusive; 5 environment or resource; 6 refused for safety; 70 a
+bug; 130 and 143 interrupted.
 """
 
 import os
@@ -58,7 +58,8 @@ class Commands(TyperGroup):
             _console(ctx).note("interrupted; the same command goes on where this one stopped")
             raise typer.Exit(status) from None
         except BrokenPipeError:
-            sys.stdout = Path(os.devnull).open("w")  # or the interpreter complains as it exits
+            # The interpreter flushes standard output as it exits, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:
             _console(ctx).error(f"{error.filename or 'system'}: {error.strerror or error}", 5)
@@ -84,7 +85,7 @@ def _report_bug(bug: Exception, console: Console) -> NoReturn:
         path.write_text(trace, "utf-8")
         kept = f"the traceback is in {path}"
     except OSError:
-        kept = f"the traceback could not be saved:\n  {trace.strip().replace(chr(10), chr(10) + '  ')}"
+        kept = "the traceback could not be saved:" + "".join(f"\n  {t}" for t in trace.split("\n"))
     console.error(f"this is a bug in bias-audit: {type(bug).__name__}: {bug}; {kept}", BUG)
     raise typer.Exit(BUG) from None
 
@@ -142,7 +143,7 @@ Store = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Where run folders are.")]
 Device = Annotated[
-    str | None, typer.Option(envvar="BIAS_AUDIT_DEVICE", help="cpu, cuda, cuda:1, mps.")
+    str | None, typer.Option(envvar="BIAS_AUDIT_DEVICE", help="cpu, cuda …")
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Found automatically if not given.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
@@ -188,8 +189,14 @@ def plan(
         work = lay_out(found.benchmarks[name])
         left = estimate(work, seconds_per_image=seconds, bytes_per_image=kilobytes * 1000)
         rows.append(
-            [name, str(len(work.prompts)), str(len(work.arms)), f"{left.images:,}"]
-            + [duration(left.seconds), size(left.bytes)]
+            [
+                name,
+                str(len(work.prompts)),
+                str(len(work.arms)),
+                f"{left.images:,}",
+                duration(left.seconds),
+                size(left.bytes),
+            ]
         )
         warnings = [f"{p.id}: longer than CLIP reads; the end is cut" for p in long_prompts(work)]
         for warning in warnings:
