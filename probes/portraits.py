@@ -32,7 +32,7 @@ class PortraitsProbe:
         try:
             text = (weights.parent / "config.json").read_text()
             self.classes = {a: tuple(names) for a, names in json.loads(text)["classes"].items()}
-        except (OSError, ValueError, KeyError, AttributeError) as fault:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
             raise InputError(
                 f"{folder}/config.json does not describe a classifier: {fault}"
             ) from fault
