@@ -26,7 +26,7 @@ def fd2_debiased(p: Floats, cov: Floats, target: Floats) -> Floats:
 
 
 def parity_gap(p: Floats, target: Floats) -> Floats:
-    """Return max(p - t) - min(p - t); with a uniform target the largest minus the smallest share."""
+    """Return max(p - t) - min(p - t): largest minus smallest share where the target is even."""
     away = p - target
     return np.asarray(away.max(-1) - away.min(-1))
 

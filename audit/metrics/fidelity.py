@@ -41,7 +41,7 @@ class Moments:
         return total
 
     def merge(self, other: "Moments") -> "Moments":
-        """Return the moments of both sets together (Chan et al. 1979); order fixes the last bit."""
+        """Return the moments of both sets together (Chan et al. 1979); order sets the last bit."""
         n = self.n + other.n
         apart = other.mean - self.mean
         between = np.outer(apart, apart) * (self.n * other.n / n)
@@ -144,7 +144,7 @@ def cmmd(features: Features, reference: Features) -> float:
 
 
 def cmmd_unbiased(features: Features, reference: Features, level: float = 0.95) -> Estimate:
-    """Return 1000 · unbiased MMD² as in `cmmd`, with a jackknife interval; for under 1,000 images."""
+    """Return 1000 · unbiased MMD² as in `cmmd`, with an interval; below 1,000 images prefer it."""
     found = _mmd(_unit(features), _unit(reference), _gauss, level)
     return t_interval(1000 * found.value, 1000 * found.se, found.df, found.n, level)
 

@@ -43,10 +43,11 @@ def pool(values: npt.NDArray[np.floating], small: npt.NDArray[np.bool_]) -> Floa
 
     Nothing is left out: shares still add up to 1. Without small cells values stay as they are.
     """
-    values = np.asarray(values, float)
+    cells: Floats = np.asarray(values, float)
     if not small.any():
-        return values
-    return np.concatenate([values[..., ~small], values[..., small].sum(-1, keepdims=True)], -1)
+        return cells
+    rest = cells[..., small].sum(-1, keepdims=True)
+    return np.asarray(np.concatenate([cells[..., ~small], rest], -1))
 
 
 def mutual_information(shares: npt.NDArray[np.floating]) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.statistics.intervals import Interval, quantile
-from audit.statistics.shares import Shares, multinomial_cov
+from audit.statistics.shares import Shares, multinomial_cov, nearest
 from audit.types import Floats
 
 SMALLEST_YOUDEN = 0.3
@@ -111,13 +111,6 @@ def likeliest(q: Floats, confusion: Floats) -> Floats:
             break
         p = new
     return np.asarray(new)
-
-
-def nearest(v: Floats) -> Floats:
-    """Return the point of the simplex nearest to v [K] (Euclidean projection)."""
-    u = np.sort(v)[::-1]
-    level = (np.cumsum(u) - 1) / np.arange(1, len(v) + 1)
-    return np.asarray(np.maximum(v - level[np.flatnonzero(u > level)[-1]], 0))
 
 
 def prior_shift(probabilities: npt.NDArray[np.floating], training: Floats) -> Floats:

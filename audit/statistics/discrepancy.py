@@ -143,4 +143,4 @@ def squared_variance(deviation: Floats, cov: Floats) -> Floats:
     """
     linear = np.einsum("...a,...ab,...b->...", deviation, cov, deviation)
     noise = np.einsum("...ab,...ba->...", cov, cov)
-    return np.maximum(4 * linear - 2 * noise, 2 * noise)
+    return np.asarray(np.maximum(4 * linear - 2 * noise, 2 * noise))

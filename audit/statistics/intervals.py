@@ -127,4 +127,4 @@ def t_interval(value: float, se: float, df: float, n: int, level: float = 0.95) 
 
 def quantile(level: float, df: npt.ArrayLike = np.inf) -> Floats:
     """Two-sided quantile of Student's t; of the normal law where `df` is infinite."""
-    return np.asarray(stats.t.ppf(0.5 + level / 2, df))
+    return np.asarray(stats.t.ppf(0.5 + level / 2, np.asarray(df, float)))

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from audit.statistics.intervals import quantile
-from audit.statistics.shares import Shares
+from audit.statistics.shares import Shares, nearest
 from audit.types import Floats
 
 Distance = Callable[[Floats, Floats], Floats]
@@ -79,25 +79,27 @@ def invert(
     Returns:
         NaN throughout where nothing was read.
     """
-    target = np.asarray(target, float)
+    wanted: Floats = np.asarray(target, float)
     lead, k = shares.p.shape[:-1], shares.p.shape[-1]
+    df = shares.df * (_spheres(shares.cov) if shares.hard else 1.0)
     groups = _Groups(
         p=shares.p.reshape(-1, k),
         cov=shares.cov.reshape(-1, k, k),
         n_effective=np.ravel(shares.n_effective),
-        df=np.ravel(shares.df),
-        inflation=np.ravel(quantile(level, shares.df) / quantile(level)),
+        df=np.ravel(df),
+        inflation=np.ravel(quantile(level, df) / quantile(level)),
     )
     n, exact = np.ravel(shares.n), np.ravel(np.isinf(shares.df)) & shares.hard
     out = np.full((9, len(groups.p)), np.nan)
-    out[0] = distance(groups.p, target)
+    out[0] = distance(groups.p, wanted)
     known = np.flatnonzero(np.isfinite(groups.cov).all((1, 2)))
     for start in range(0, len(known), CHUNK):
         part = known[start : start + CHUNK]
-        out[1:, part] = _bounds(distance, groups.take(part), target, 1 - level, shares.hard)
+        out[1:, part] = _bounds(distance, groups.take(part), wanted, 1 - level, shares.hard)
     for i in known[exact[known]]:
-        _exact_null(distance, int(n[i]), target, level, out[:, i])
-    return Inverted(*(row.reshape(lead) for row in out), method="ray-inversion")
+        _exact_null(distance, int(n[i]), wanted, level, out[:, i])
+    value, low, high, lower, upper, mean, *null, p = (row.reshape(lead) for row in out)
+    return Inverted(value, low, high, lower, upper, mean, null[0], null[1], p, "ray-inversion")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _bounds(
 ) -> Floats:
     """Return low, high, lower, upper, null mean, null range and p, [8, G]."""
     along, unit = _walk(groups, target)
-    places = target + along[..., None] * unit[:, None, :]
+    places = nearest(target + along[..., None] * unit[:, None, :])
     root = _root(groups, places, hard)
     scattered = distance(places[..., None, :] + _noise(groups, root, target), target)
     truth, seen = distance(places, target), distance(groups.p, target)[:, None]
@@ -157,15 +159,22 @@ def _walk(groups: _Groups, target: Floats) -> tuple[Floats, Floats]:
     rarest = np.eye(len(target))[target.argmin()] - target
     away = np.where(length > 0, away, rarest)
     unit = away / np.sqrt((away**2).sum(-1, keepdims=True))
-    with np.errstate(divide="ignore"):
-        edge = np.where(unit < 0, -target / np.where(unit < 0, unit, -1), np.inf)
-    edge = np.maximum(edge.min(-1, keepdims=True), length)
     trace = np.maximum(np.trace(groups.cov, axis1=-2, axis2=-1), 0)
     reach = REACH * groups.inflation * (np.sqrt(trace) + 2 / groups.n_effective)
     first = np.maximum(length - reach[:, None], 0)
-    last = np.minimum(length + reach[:, None], edge)
+    last = length + reach[:, None]
     along = first + (last - first) * np.linspace(0, 1, PLACES)
     return np.concatenate([np.zeros_like(first), along], axis=1), unit
+
+
+def _spheres(cov: Floats) -> Floats:
+    """Return [...] in how many directions an estimate scatters alike: (tr Σ)² / tr Σ², 1 … K - 1.
+
+    A variance that is taken over several directions is known that much better.
+    """
+    square = (cov**2).sum((-2, -1))
+    trace = np.trace(cov, axis1=-2, axis2=-1)
+    return np.where(square > 0, trace**2 / np.where(square > 0, square, 1), 1.0)
 
 
 def _root(groups: _Groups, places: Floats, hard: bool) -> Floats:
@@ -219,7 +228,8 @@ def _exact_null(distance: Distance, n: int, target: Floats, level: float, row: F
     """
     values, weights = _fair(distance, n, tuple(target))
     row[5] = values @ weights
-    row[7] = values[min(np.searchsorted(weights.cumsum(), level - 1e-12), len(values) - 1)]
+    last = int(np.searchsorted(weights.cumsum(), level - 1e-12))
+    row[7] = values[min(last, len(values) - 1)]
     row[8] = p = float(weights[values >= row[0] - 1e-9].sum())
     if p > 1 - level:
         row[1] = row[3] = distance(target, target)

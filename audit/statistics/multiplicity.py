@@ -1,5 +1,7 @@
 """Many tests at once: adjusted p-values."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,7 +32,7 @@ def benjamini_hochberg(p: npt.ArrayLike) -> Floats:
     )
 
 
-def _adjust(p: npt.ArrayLike, rule) -> Floats:  # type: ignore[no-untyped-def]
+def _adjust(p: npt.ArrayLike, rule: Callable[[Floats, int], Floats]) -> Floats:
     p = np.asarray(p, float)
     adjusted = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))

@@ -4,14 +4,14 @@ Pairing removes what both arms share, so differences are taken image by image: t
 two votes is a vote like any other for `shares`, and keeps prompts and seeds together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from audit.statistics.discrepancy import squared_discrepancy
-from audit.statistics.intervals import Estimate, Interval, quantile, t_interval
+from audit.statistics.discrepancy import discrepancy
+from audit.statistics.intervals import Estimate, Interval, quantile
 from audit.statistics.shares import Design, Shares, shares
 from audit.types import Floats
 
@@ -84,7 +84,17 @@ def bowker(table: npt.NDArray[np.integer]) -> Homogeneity:
 
 def difference_error(gained: int, lost: int, n: int) -> float:
     """Return the standard error of (gained - lost) / n over n pairs."""
-    return (gained + lost - (gained - lost) ** 2 / n) ** 0.5 / n
+    return float(np.sqrt(gained + lost - (gained - lost) ** 2 / n) / n)
+
+
+@dataclass(frozen=True)
+class Change:
+    """After minus before; negative is fairer."""
+
+    value: float
+    low: float
+    high: float
+    level: float
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,10 @@ class Paired:
     """After minus before; `p` is the change of each share."""
     interval: Interval
     """[K] of the changes."""
-    squared: Estimate
-    """Change of the debiased squared discrepancy; negative is fairer."""
+    distance: Change
+    """Of the debiased discrepancy."""
+    squared: Change
+    """Of the debiased squared discrepancy."""
     dropped: int
     """Pairs left out because one side at least has no reading."""
 
@@ -126,22 +138,21 @@ def compare(
     """
     k = before.shape[1]
     both = np.concatenate([before, after], axis=1)
-    joint = shares(both, prompts=prompts, seeds=seeds, design=design)
+    both[np.isnan(both).any(axis=1)] = np.nan
+    rows = {"prompts": prompts, "seeds": seeds, "design": design}
+    joint = shares(both, **rows)
+    one, two = shares(both[:, :k], **rows), shares(both[:, k:], **rows)
     contrast = np.concatenate([-np.eye(k), np.eye(k)], axis=1)
-    difference = Shares(
-        contrast @ joint.p,
-        contrast @ joint.cov @ contrast.T,
-        joint.n,
-        joint.units,
-        _df(joint),
-        hard=False,
-    )
+    cov = contrast @ joint.cov @ contrast.T
+    difference = replace(joint, p=contrast @ joint.p, cov=cov, df=_df(joint))
+    distance, square = _changes(one, two, joint.cov[:k, k:], target, level)
     return Paired(
-        before=_half(joint, slice(0, k)),
-        after=_half(joint, slice(k, 2 * k)),
+        before=one,
+        after=two,
         difference=difference,
         interval=difference_interval(difference, level),
-        squared=_squared_change(joint, np.asarray(target, float), level),
+        distance=distance,
+        squared=square,
         dropped=len(both) - int(joint.n),
     )
 
@@ -165,22 +176,38 @@ def tost(estimate: Estimate, margin: float) -> float:
     return float(stats.t.sf(nearest, estimate.df))
 
 
-def _squared_change(joint: Shares, target: Floats, level: float) -> Estimate:
-    k = len(target)
-    deviation = joint.p - np.tile(target, 2)
-    sign = np.repeat([-1.0, 1.0], k)
-    change = squared_discrepancy(_half(joint, slice(k, 2 * k)), target) - squared_discrepancy(
-        _half(joint, slice(0, k)), target
+def _changes(
+    before: Shares, after: Shares, across: Floats, target: Floats, level: float
+) -> tuple[Change, Change]:
+    """Return the changes of FD and of its square, with intervals put together from both arms'.
+
+    Zou and Donner 2008 (MOVER): each side keeps its own asymmetric interval, which a normal
+    approximation of a difference of squares would not; pairing enters by their correlation.
+    """
+    one, two = discrepancy(before, target, level), discrepancy(after, target, level)
+    d, e = before.p - target, after.p - target
+    spread = (d @ before.cov @ d) * (e @ after.cov @ e)
+    r = float(d @ across @ e / spread**0.5) if spread > 0 else 0.0
+    # Signed, so that the centre is unbiased where an arm is fair.
+    roots = [np.sign(x.squared) * np.sqrt(np.abs(x.squared)) for x in (one, two)]
+    distance = _change(roots[0], one.low, one.high, roots[1], two.low, two.high, r)
+    square = _change(
+        one.squared, one.low**2, one.high**2, two.squared, two.low**2, two.high**2, r
     )
-    # Var of dᵀAd - tr AΣ with A = diag(-I, I); the plug-in of its first term is 4 tr (AΣ)² too large.
-    linear = (sign * deviation) @ joint.cov @ (sign * deviation)
-    noise = np.trace((sign[:, None] * joint.cov) @ (sign[:, None] * joint.cov))
-    variance = max(4 * linear - 2 * noise, 2 * noise, 0.0)
-    return t_interval(float(change), variance**0.5, float(_df(joint)), int(joint.n), level)
+    return (
+        Change(float(two.debiased - one.debiased), *distance, level),
+        Change(float(two.squared - one.squared), *square, level),
+    )
 
 
-def _half(joint: Shares, part: slice) -> Shares:
-    return Shares(joint.p[part], joint.cov[part, part], joint.n, joint.units, joint.df, hard=False)
+def _change(
+    a: Floats, a_low: Floats, a_high: Floats, b: Floats, b_low: Floats, b_high: Floats, r: float
+) -> tuple[float, float]:
+    """Return the interval of b - a from those of a and b and the correlation of their estimates."""
+    down = max(b - b_low, 0), max(a_high - a, 0)
+    up = max(b_high - b, 0), max(a - a_low, 0)
+    below, above = (x**2 + y**2 - 2 * r * x * y for x, y in (down, up))
+    return float(b - a - np.sqrt(max(below, 0))), float(b - a + np.sqrt(max(above, 0)))
 
 
 def _df(joint: Shares) -> Floats:

@@ -18,7 +18,7 @@ def fair_mean(n: int, classes: int) -> float:
         k = np.arange(n + 1)
         return float(stats.binom.pmf(k, n, 0.5) @ abs(k / n - 0.5) * 2**0.5)
     ratio = np.exp(special.gammaln(classes / 2) - special.gammaln((classes - 1) / 2))
-    return float((2 / (n * classes)) ** 0.5 * ratio)
+    return float(np.sqrt(2 / (n * classes)) * ratio)
 
 
 def fair_quantile(n: int, classes: int, level: float = 0.95) -> float:

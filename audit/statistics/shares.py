@@ -131,26 +131,27 @@ def shares(
         return one[0]
     if prompts is None:
         raise ValueError(f"design {design!r} needs to know the prompt of every image")
-    prompt, J = _codes(prompts[seen])
-    n_j = np.bincount(prompt, minlength=J).astype(float)
-    means = _sums(x, prompt, J) / n_j[:, None]
+    prompt, count = _codes(prompts[seen])
+    n_j = np.bincount(prompt, minlength=count).astype(float)
+    means = _sums(x, prompt, count) / n_j[:, None]
     p = means.mean(axis=0)
-    weights = 1 / (J * n_j[prompt])
+    weights = 1 / (count * n_j[prompt])
     if design == "stratified":
         cov, units, df = _stratified(x, prompt, n_j, means)
     elif design == "prompts":
-        cov, units, df = _outer((means - p) / J), J, J - 1
+        cov, units, df = _outer((means - p) / count), count, count - 1
     else:
         if seeds is None:
             raise ValueError(f"design {design!r} needs to know the seed of every image")
-        seed, S = _codes(seeds[seen])
-        within = _outer(_sums(weights[:, None] * (x - means[prompt]), seed, S))
-        cov, units, df = within, S, S - 1
+        seed, draws = _codes(seeds[seen])
+        within = _outer(_sums(weights[:, None] * (x - means[prompt]), seed, draws))
+        cov, units, df = within, draws, draws - 1
         if design == "crossed":
-            between = _outer((means - p) / J)
+            between = _outer((means - p) / count)
             each = weights[:, None] * (x - means[prompt])
             cov = _largest(between + within - each.T @ each, between, within)
-            units, df = min(J, S), min(J, S) - 1
+            units = min(count, draws)
+            df = units - 1
     return Shares(p, cov, np.array(len(x)), np.array(units), np.array(float(df)), hard)
 
 
@@ -180,7 +181,7 @@ def shares_by(
 
 
 def from_counts(counts: npt.NDArray[np.integer]) -> Shares:
-    """Estimate shares from counts [..., K] of independent images, as published tables give them."""
+    """Estimate shares from counts [..., K] of independent images, as tables give them."""
     c = np.asarray(counts, float)
     n = c.sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -193,6 +194,15 @@ def from_counts(counts: npt.NDArray[np.integer]) -> Shares:
 def multinomial_cov(p: Floats) -> Floats:
     """Return diag(p) - p pᵀ, the covariance [..., K, K] of one hard vote."""
     return np.eye(p.shape[-1]) * p[..., None] - p[..., :, None] * p[..., None, :]
+
+
+def nearest(v: Floats) -> Floats:
+    """Return the shares [..., K] nearest to v [..., K]: Euclidean projection on the simplex."""
+    k = v.shape[-1]
+    down = -np.sort(-v, axis=-1)
+    level = (np.cumsum(down, axis=-1) - 1) / np.arange(1, k + 1)
+    last = (down > level).sum(-1, keepdims=True) - 1
+    return np.asarray(np.maximum(v - np.take_along_axis(level, last, -1), 0))
 
 
 def kish(weights: npt.NDArray[np.floating]) -> float:
