@@ -6,14 +6,11 @@ bug; 130 and 143 interrupted.
 """
 
 import os
-import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -21,15 +18,12 @@ from typer.core import TyperGroup
 
 from audit.console import Console, duration, size, table
 from audit.errors import AuditError, SpecError, unknown
+from audit.interrupts import Interrupted, interruptible
 from audit.redaction import redacted
 
-BUG, INTERRUPTED, TERMINATED = 70, 130, 143
+BUG, INTERRUPTED = 70, 130
 FLAGS = ("--json", "--quiet", "-q", "--verbose", "-v", "-vv", "--no-color")
 """May stand anywhere on the line."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM; what cleans up after an interrupt cleans up after this too."""
 
 
 class Commands(TyperGroup):
@@ -45,7 +39,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            with _terminable():
+            with interruptible():
                 return super().invoke(ctx)
         except AuditError as error:
             console = _console(ctx)
@@ -54,7 +48,7 @@ class Commands(TyperGroup):
                 traceback.print_exc()
             raise typer.Exit(error.status) from None
         except KeyboardInterrupt as stop:
-            status = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+            status = stop.status if isinstance(stop, Interrupted) else INTERRUPTED
             _console(ctx).note("interrupted; the same command goes on where this one stopped")
             raise typer.Exit(status) from None
         except BrokenPipeError:
@@ -88,18 +82,6 @@ def _report_bug(bug: Exception, console: Console) -> NoReturn:
         kept = "the traceback could not be saved:" + "".join(f"\n  {t}" for t in trace.split("\n"))
     console.error(f"this is a bug in bias-audit: {type(bug).__name__}: {bug}; {kept}", BUG)
     raise typer.Exit(BUG) from None
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 app = typer.Typer(
@@ -142,9 +124,7 @@ Store = Annotated[
     Path | None, typer.Option(envvar="BIAS_AUDIT_STORE", help="Default: .bias-audit at the spec.")
 ]
 Out = Annotated[Path, typer.Option("--out", help="Where run folders are.")]
-Device = Annotated[
-    str | None, typer.Option(envvar="BIAS_AUDIT_DEVICE", help="cpu, cuda …")
-]
+Device = Annotated[str | None, typer.Option(envvar="BIAS_AUDIT_DEVICE", help="cpu, cuda …")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Found automatically if not given.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
 SPEC = Path("benchmarks.yaml")

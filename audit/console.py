@@ -5,12 +5,37 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from audit.redaction import redacted
 
 EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
+
+
+@dataclass
+class Bar:
+    """How far a stage is."""
+
+    stage: str
+    total: int
+    done: int = 0
+    cached: int = 0
+    failed: int = 0
+    start: float = field(default_factory=time.monotonic)
+    said: float = field(default_factory=time.monotonic)
+
+    def text(self) -> str:
+        """Return done and total, rate and time left."""
+        passed = time.monotonic() - self.start
+        rate = (self.done - self.cached) / passed if passed else 0.0
+        parts = [f"{self.stage} {self.done}/{self.total}"]
+        parts += [f"{self.cached} cached"] if self.cached else []
+        parts += [f"{self.failed} failed"] if self.failed else []
+        if rate and self.done < self.total:
+            parts += [f"{rate:.1f}/s", f"{duration((self.total - self.done) / rate)} left"]
+        return ", ".join(parts)
 
 
 class Console:
@@ -20,7 +45,7 @@ class Console:
         self.as_json = as_json
         self.quiet = quiet
         self.verbose = verbose
-        self._last: dict[str, float] = {}
+        self._bar = Bar("", 0)
         self._live = False
 
     def data(self, lines: Iterable[str], plain: Mapping[str, Any]) -> None:
@@ -46,30 +71,32 @@ class Console:
             errors = [redacted(line) for line in message.split("\n")]
             self.data((), {"status": status, "errors": errors})
 
-    def progress(
-        self, stage: str, done: int, total: int, *, cached: int = 0, failed: int = 0
-    ) -> None:
-        """Show how far a stage is: one live line on a terminal, a line now and then elsewhere."""
-        if self.quiet or not total:
+    def begin(self, stage: str, total: int) -> None:
+        """Begin a stage of a run."""
+        self._end_live()
+        self._bar = Bar(stage, total)
+
+    def advance(self, done: int, *, cached: int = 0, failed: int = 0) -> None:
+        """Count items; a live line on a terminal, now and then a plain one elsewhere."""
+        bar = self._bar
+        bar.done += done
+        bar.cached += cached
+        bar.failed += failed
+        over = bar.done >= bar.total
+        if self.quiet or not bar.total:
             return
-        now = time.monotonic()
-        start = self._last.setdefault(f"{stage} start", now)
-        rate = (done - cached) / (now - start) if now > start else 0.0
-        text = f"{stage} {done}/{total}"
-        if cached:
-            text += f", {cached} cached"
-        if failed:
-            text += f", {failed} failed"
-        if rate and done < total:
-            text += f", {rate:.1f}/s, {duration((total - done) / rate)} left"
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            _write(sys.stderr, f"\r{text:<78}")
+            _write(sys.stderr, f"\r{bar.text():<78}")
             self._live = True
-            if done >= total:
+            if over:
                 self._end_live()
-        elif done >= total or now - self._last.get(stage, start) >= EVERY:
-            self._last[stage] = now
-            _write(sys.stderr, text + "\n")
+        elif over or time.monotonic() - bar.said >= EVERY:
+            bar.said = time.monotonic()
+            _write(sys.stderr, bar.text() + "\n")
+
+    def say(self, message: str) -> None:
+        """Pass on what a run has to say."""
+        self.note(message)
 
     def _end_live(self) -> None:
         if self._live:

@@ -122,7 +122,7 @@ def read_text(text: str, name: str) -> Document:
     except yaml.YAMLError as wrong:
         document.report(*_syntax(wrong, text, name))
         return document
-    if node is None:
+    if node is None or node.tag == TAG + "null":
         document.report(
             Mark(name, 1, 1), (), "spec is empty; `bias-audit init` writes a commented starter"
         )
@@ -163,7 +163,8 @@ def _syntax(wrong: yaml.YAMLError, text: str, name: str) -> tuple[Mark, Where, s
     line = lines[mark.line].replace("\t", " ") if mark.line < len(lines) else ""
     shown = line.isprintable() and len(line) < 200
     caret = f"\n  {line}\n  {' ' * mark.column}^" if shown and line.strip() else ""
-    hint = "; indent with spaces" if r"'\t'" in message else ""
+    at = lines[mark.line][mark.column : mark.column + 1] if mark.line < len(lines) else ""
+    hint = "; this is a tab, indent with spaces" if at == "\t" else ""
     return Mark(name, mark.line + 1, mark.column + 1), (), f"is not YAML: {message}{hint}{caret}"
 
 

@@ -50,48 +50,47 @@ def class_names(names: Sequence[str]) -> Found:
         yield (), "an attribute has at least two classes"
 
 
-def source(model: Any, images: Any, labels: Any, given: Mapping[str, Any]) -> Found:
+def source(data: Mapping[str, Any]) -> Found:
     """A benchmark draws with a model, or reads a folder of images, or a table of labels."""
-    named = [key for key, value in (("model", model), ("labels", labels)) if value is not None]
-    if isinstance(images, str):
-        named.insert(len(named) - ("labels" in named), "images")
-    if len(named) > 1 and "model" in named and isinstance(images, str):
-        yield (
-            ("images",),
-            "with a model, `images` is a count; a folder of images takes the place of `model`",
-        )
+    model, images, labels = data["model"], data["images"], data["labels"]
+    folder = isinstance(images, str)
+    given = {"model": model is not None, "images": folder, "labels": labels is not None}
+    named = [key for key, is_given in given.items() if is_given]
+    if model is not None and folder:
+        yield ("images",), "with a `model`, a count; a folder of images takes the place of a model"
     elif len(named) > 1:
-        yield (
-            (),
-            f"give one of `model`, `images: FOLDER` and `labels: FILE`, not {' and '.join(named)}",
-        )
-    if not named:
-        if images is None:
-            yield (), "needs one of `model`, `images: FOLDER` and `labels: FILE`"
-        else:
-            yield (
-                ("images",),
-                f"{images} is a count and needs a `model`; a folder of images is text",
-            )
-        return
-    if model is None:
-        for key in ("prompts", "images_per_prompt", "mitigations"):
-            if given.get(key):
-                yield (key,), f"`{key}` needs a `model` to draw with"
-    elif given.get("prompts"):
-        if isinstance(images, int):
-            yield ("images",), "with prompts, say `images_per_prompt` instead"
-        if given.get("images_per_prompt") is None:
-            yield (), "`prompts` need `images_per_prompt`"
-    else:
-        if images is None:
-            yield (), "needs `images`, a count, or `prompts`"
-        if given.get("images_per_prompt") is not None:
-            yield ("images_per_prompt",), "needs `prompts`; without them say `images`"
-    if labels is not None and given.get("probes"):
+        yield (), f"give one of {SOURCES}, not {' and '.join(named)}"
+    elif not named and images is not None:
+        yield ("images",), f"{images} is a count and needs a `model`; a folder is text"
+    elif not named:
+        yield (), f"needs one of {SOURCES}"
+    if labels is not None and data["probes"]:
         yield ("probes",), "a table of labels is read already; `probes` do not apply"
-    if labels is None and not given.get("probes"):
+    if labels is None and not data["probes"]:
         yield (), "needs at least one of `probes`"
+    if model is None:
+        for key in ("prompts", "images_per_prompt"):
+            if data.get(key):
+                yield (key,), f"`{key}` needs a `model` to draw with"
+        if [arm.label for arm in data.get("mitigations", ())] not in ([], ["none"]):
+            yield ("mitigations",), "`mitigations` needs a `model` to draw with"
+    else:
+        yield from counts(data)
+
+
+def counts(data: Mapping[str, Any]) -> Found:
+    """A model with prompts has images for each prompt, one without has images."""
+    if "images_per_prompt" not in data:
+        return
+    each = data["images_per_prompt"]
+    if data["prompts"] and data["images"] is not None:
+        yield ("images",), "with prompts, say `images_per_prompt` instead"
+    elif data["prompts"] and each is None:
+        yield (), "`prompts` need `images_per_prompt`"
+    elif not data["prompts"] and each is not None:
+        yield ("images_per_prompt",), "needs `prompts`; without them say `images`"
+    elif not data["prompts"] and data["images"] is None:
+        yield (), "needs `images`, a count, or `prompts`"
 
 
 def labels_unique(kind: str, labels: Sequence[str]) -> Found:
@@ -123,8 +122,8 @@ def gate(
     known: dict[str, Collection[str]] = {
         "attribute": list(classes),
         "class": classes.get(given.get("attribute") or "", ()),
-        "probe": [probe.label for probe in benchmark.get("probes", ())],
-        "arm": [arm.label for arm in benchmark.get("mitigations", ())],
+        "probe": _labels(benchmark, "probes"),
+        "arm": _labels(benchmark, "mitigations") if benchmark.get("model") else (),
         "prompt": [prompt.id for prompt in benchmark.get("prompts", ())],
     }
     for key, names in known.items():
@@ -140,17 +139,20 @@ def gate(
         yield (), "a gate has either `max` or `min`"
 
 
-def classes(
-    attribute: str, own: Mapping[str, Sequence[str]], target: Mapping[str, Mapping[str, float]]
-) -> tuple[str, ...]:
-    """Return the classes of an attribute: as declared, as the suite has them, or as targeted."""
-    return tuple(own.get(attribute) or CLASSES.get(attribute) or target.get(attribute) or ())
+def classes(attribute: str, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the classes of an attribute: as declared, or as every probe of the suite has them.
+
+    A table of labels brings names of its own, which its target lists.
+    """
+    own = data.get("classes", {}).get(attribute)
+    listed = data.get("target", {}).get(attribute) if data.get("labels") else None
+    return tuple(own or listed or CLASSES.get(attribute) or ())
 
 
 def benchmark(data: Mapping[str, Any], context: Mapping[str, Any]) -> Found:
     """Check the parts of a benchmark against each other; a part wrong in itself is left out."""
     if {"model", "images", "labels", "prompts", "probes"} <= data.keys():
-        yield from source(data["model"], data["images"], data["labels"], data)
+        yield from source(data)
     own = data.get("classes", {})
     for attribute, names in own.items():
         yield from _under(("classes", attribute), class_names(names))
@@ -171,19 +173,19 @@ def benchmark(data: Mapping[str, Any], context: Mapping[str, Any]) -> Found:
 
 def _readings(data: Mapping[str, Any], attributes: Sequence[str]) -> Found:
     """Check attributes, targets, references and gates, which speak of classes."""
-    own, target = data.get("classes", {}), data.get("target", {})
     if not attributes:
         yield ("attributes",), "no attributes; at least one is needed"
     by_attribute: dict[str, Sequence[str]] = {}
     for i, attribute in enumerate(attributes):
         if attribute in attributes[:i]:
             yield ("attributes", i), f"attribute {attribute!r} is listed twice"
-        # A table of labels brings classes of its own, which the target then names.
-        by_attribute[attribute] = classes(attribute, own, target if data.get("labels") else {})
+        by_attribute[attribute] = classes(attribute, data)
         if not by_attribute[attribute] and not data.get("labels"):
-            known = unknown("attribute", attribute, CLASSES.keys() | own.keys())
+            known = unknown(
+                "attribute", attribute, CLASSES.keys() | data.get("classes", {}).keys()
+            )
             yield ("attributes", i), f"{known}; declare another's classes under `classes`"
-    for attribute, wanted in target.items():
+    for attribute, wanted in data.get("target", {}).items():
         if attribute not in by_attribute:
             yield ("target", attribute), unknown("attribute", attribute, by_attribute)
         elif by_attribute[attribute]:

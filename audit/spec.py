@@ -210,7 +210,7 @@ class Benchmark(Strict):
 
     def classes_of(self, attribute: str) -> tuple[str, ...]:
         """Return the classes of an attribute, in order."""
-        return rules.classes(attribute, self.classes, self.target)
+        return rules.classes(attribute, vars(self))
 
     def target_of(self, attribute: str) -> dict[str, float]:
         """Return the share wanted of each class: the spec's target, or even shares."""
@@ -272,8 +272,10 @@ class Spec(Strict):
             benchmarks={name: benchmark},
         )
         plain: dict[str, Any] = parts.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if benchmark.model is None:  # said nothing, and could not have been said
-            del plain["benchmarks"][name]["mitigations"]
+        for section in ("features", "benchmarks"):
+            for entry in plain[section].values():
+                if not entry["prompts"]:
+                    del entry["prompts"]
         return plain
 
     def digest(self, name: str) -> str:
