@@ -1,0 +1,135 @@
+"""What a mitigation changes: quality, the other attributes, and who is read otherwise."""
+
+from audit.results import Difference, Flips
+from reports.glossary import title
+from reports.source import Source
+from reports.tables import Cell, Table, entry_cell, table
+from reports.words import bounds, change, is_share, p_value
+
+
+def difference(source: Source, metric: str, arm: str, attribute: str | None) -> Cell:
+    """Return the paired difference of an arm to the baseline, read by the probe that judges."""
+    if arm == source.baseline:
+        return Cell("baseline")
+    probe = source.probe(attribute) if attribute else None
+    wanted = (metric, arm, attribute, None, None, probe)
+    for d in source.results.comparisons:
+        if (d.metric, d.arm, d.attribute, d.class_, d.prompt, d.probe) == wanted:
+            return change_cell(d)
+    return Cell("–")
+
+
+def change_cell(found: Difference) -> Cell:
+    """Return the cell of a difference: its value with a sign, then its interval."""
+    if found.value is None:
+        return Cell(f"not measured: {found.method}")
+    points = is_share(found.metric)
+    interval = _points(found) if points else bounds(found.ci_low, found.ci_high)
+    return Cell(change(found.value, found.metric), found.value, interval)
+
+
+def _points(found: Difference) -> str:
+    if found.ci_low is None or found.ci_high is None:
+        return ""
+    ends = (change(v, "share").removesuffix(" points") for v in (found.ci_low, found.ci_high))
+    return f"[{', '.join(ends)}]"
+
+
+def side_effects(source: Source) -> tuple[Table, ...]:
+    """Return what each mitigation changes: distances and quality first, then single shares."""
+    found = [d for d in source.results.comparisons if d.prompt is None]
+    order = {arm: i for i, arm in enumerate(source.arms)}
+    found.sort(key=lambda d: order.get(d.arm, 0))
+    parts = (
+        ("Distances and quality", [d for d in found if d.class_ is None]),
+        ("Shares of single classes", [d for d in found if d.class_ is not None]),
+    )
+    return tuple(
+        table(
+            f"{name}: paired differences, arm minus baseline, over the same requests. A pair in "
+            "which one side has no reading is dropped and counted.",
+            ["Arm", "Of", "Metric", "Difference", "p, adjusted", "Pairs", "Dropped", "No worse within"],
+            [_difference_row(source, d) for d in part],
+            sortable=True,
+        )
+        for name, part in parts
+        if part
+    )
+
+
+def _difference_row(source: Source, d: Difference) -> list[Cell | str]:
+    about = " ".join(x for x in (d.attribute, d.class_ and f"({d.class_})") if x) or "all images"
+    if d.attribute and d.probe != source.probe(d.attribute):
+        about = f"{about}, read by {d.probe}"
+    margin = "–"
+    if d.equivalent is not None and d.margin is not None:
+        margin = f"±{d.margin:g}: {'shown' if d.equivalent else 'not shown'}"
+    return [
+        d.arm,
+        about,
+        title(d.metric),
+        change_cell(d),
+        Cell(p_value(d.p_adjusted) or "–", d.p_adjusted),
+        Cell(f"{d.n:,}", float(d.n)),
+        Cell(f"{d.dropped:,}", float(d.dropped)),
+        margin,
+    ]
+
+
+def flips(source: Source) -> Table | None:
+    """Return who changed: how many images moved from which class to which."""
+    rows = [_flip_row(f) for f in source.results.flips if f.prompt is None]
+    if not rows:
+        return None
+    return table(
+        "Readings that differ between the baseline and an arm for the same seed.",
+        ["Attribute", "Arm", "Probe", "Changed", "From and to", "Pairs", "p"],
+        rows,
+    )
+
+
+def _flip_row(f: Flips) -> list[Cell | str]:
+    moves = [
+        (count, f"{f.classes[i]} → {f.classes[j]} {count:,}")
+        for i, line in enumerate(f.counts)
+        for j, count in enumerate(line)
+        if i != j and count
+    ]
+    total = sum(count for count, _ in moves)
+    told = ", ".join(words for _, words in sorted(moves, key=lambda m: -m[0])) or "nobody"
+    p = f.p_adjusted if f.p_adjusted is not None else f.p
+    return [
+        f.attribute,
+        f.arm,
+        f.probe,
+        Cell(f"{total:,}", float(total)),
+        told,
+        Cell(f"{f.n:,}", float(f.n)),
+        Cell(p_value(p) or "–", p),
+    ]
+
+
+def quality(source: Source) -> Table | None:
+    """Return quality and alignment of every arm."""
+    metrics = dict.fromkeys(m.metric for m in source.general())
+    rows = [
+        [
+            title(metric),
+            arm,
+            entry_cell(entry),
+            entry.direction if entry.direction != "none" else "–",
+            Cell(f"{entry.n:,}", float(entry.n)),
+            entry.method,
+        ]
+        for metric in metrics
+        for arm in source.arms
+        if (entry := source.one(metric, arm))
+    ]
+    if not rows:
+        return None
+    return table(
+        "Image quality and fit to the prompt. The extractor is part of the name: values of "
+        "different extractors do not compare.",
+        ["Metric", "Arm", "Value", "Better", "Images", "Interval"],
+        rows,
+    )

@@ -1,0 +1,237 @@
+"""The features involved: what was found inside the model, and what speaks for it.
+
+A feature set brings its `evidence` in `results.json` as discovery left it: a description of every
+latent, the health of the autoencoder, the accuracy of the h-classifier, and the response of the
+probe to rising scales. All of it is optional; what is absent is said to be.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audit.results import FeatureRecord
+from audit.statistics.intervals import wilson
+from reports.charts import Chart, lines
+from reports.figures import Curve
+from reports.source import Source
+from reports.tables import Cell, Table, table, value_cell
+from reports.thumbnails import Thumbnails
+from reports.words import number
+
+TOP, EXAMPLES, DRAWN = 4, 4, 2
+"""Latents of a class that are shown with images, images of each, and latents drawn over steps."""
+PARTS = {
+    "latents": "images of the latents",
+    "sae": "health of the autoencoder",
+    "h_classifier": "accuracy of the h-classifier",
+    "doses": "dose-response",
+    "control_doses": "dose-response of random latents",
+}
+
+
+@dataclass(frozen=True)
+class Latent:
+    """One latent with the pictures that excite it most."""
+
+    number: int
+    class_: str
+    effect: float
+    pictures: tuple[tuple[str, str], ...]
+    """Data URI and text alternative."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One feature set as the page shows it."""
+
+    id: str
+    heading: str
+    summary: str
+    ranked: Table
+    latents: tuple[Latent, ...]
+    health: tuple[tuple[str, str, str], ...]
+    """Name, value and what it means."""
+    charts: tuple[Chart, ...]
+    missing: str
+    """What evidence this run does not hold."""
+
+
+def evidence(source: Source, thumbnails: Thumbnails) -> Iterator[Evidence]:
+    """Yield the feature sets of a run with their evidence."""
+    for place, features in enumerate(source.results.features):
+        extra = features.model_extra or {}
+        given = extra.get("evidence")
+        proof: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+        count = sum(len(ids) for ids in features.latents.values())
+        absent = [words for key, words in PARTS.items() if not proof.get(key)]
+        name = str(extra.get("name") or f"{features.attribute} features")
+        yield Evidence(
+            id=f"features-{place}",
+            heading=f"{name} at {features.hookpoint}",
+            summary=f"{count} latents of a sparse autoencoder, ranked by {features.ranking}. The "
+            "effect is what the ranking gives a latent: how much of the change in the probability "
+            "of the class it accounts for. That is a hint; what the probe reads when the latents "
+            "are scaled is the test.",
+            ranked=_ranked(features, proof),
+            latents=tuple(_latents(features, proof, str(extra.get("images", "")), thumbnails)),
+            health=tuple(_health(proof)),
+            charts=tuple(_charts(f"features-{place}", features, proof)),
+            missing=f"Not held by this run: {', '.join(absent)}." if absent else "",
+        )
+
+
+def _ranked(features: FeatureRecord, proof: Mapping[str, Any]) -> Table:
+    about = {(d["class"], d["latent"]): d for d in proof.get("latents", ())}
+    rows: list[list[Cell | str]] = []
+    for class_, ids in features.latents.items():
+        for rank, (latent, effect) in enumerate(zip(ids, features.effects[class_], strict=True), 1):
+            found = about.get((class_, latent), {})
+            rows.append(
+                [
+                    class_,
+                    Cell(str(rank), float(rank)),
+                    Cell(str(latent), float(latent)),
+                    value_cell(effect),
+                    value_cell(found.get("auc")),
+                    value_cell(found.get("mean_activation")),
+                ]
+            )
+    return table(
+        f"Latents that carry {features.attribute}, strongest first within each class. AUC: how well "
+        "the latent alone tells the class from the others on images held out; 0.5 is chance.",
+        ["Class", "Rank", "Latent", "Effect", "AUC", "Mean activation"],
+        rows,
+        sortable=True,
+    )
+
+
+def _latents(
+    features: FeatureRecord, proof: Mapping[str, Any], folder: str, thumbnails: Thumbnails
+) -> Iterator[Latent]:
+    """Yield the strongest latents of each class with the images that excite them."""
+    about = {(d["class"], d["latent"]): d for d in proof.get("latents", ())}
+    for class_ in features.classes:
+        pairs = zip(features.latents.get(class_, ()), features.effects.get(class_, ()), strict=True)
+        for latent, effect in list(pairs)[:TOP]:
+            found = about.get((class_, latent), {})
+            heat = _grid(found.get("positions", ()))
+            pictures = []
+            for shot in found.get("images", ())[:EXAMPLES] if folder and heat is not None else ():
+                source = thumbnails.heated(f"{folder}/{int(shot['image']):05d}.png", heat)
+                if source:
+                    pictures.append((source, _alternative(latent, shot)))
+            yield Latent(latent, class_, effect, tuple(pictures))
+
+
+def _alternative(latent: int, shot: Mapping[str, Any]) -> str:
+    return (
+        f"Generated image {shot['image']} of the discovery, activation "
+        f"{number(shot['activation'])}; orange marks where latent {latent} is active on average."
+    )
+
+
+def _grid(positions: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Return activations by position as a square grid; None where they do not form one."""
+    side = int(len(positions) ** 0.5)
+    if not side or side * side != len(positions):
+        return None
+    return np.asarray(positions, float).reshape(side, side)
+
+
+def _health(proof: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    sae = proof.get("sae") or {}
+    if "fvu" in sae:
+        worst = max(np.atleast_1d(sae["fvu"]).tolist(), default=0.0)
+        yield "Variance explained", number(1 - worst, "share"), "of the activations, at the worst step"
+    for key, name, kind, meaning in (
+        ("l0", "Active latents", "", "at one position, on average"),
+        ("dead", "Dead latents", "share", "that never fire"),
+        ("duplicates", "Duplicates", "share", "of latents whose direction another has too"),
+    ):
+        if key in sae:
+            yield name, number(float(sae[key]), kind), meaning
+    if "read" in proof and "images" in proof:
+        yield "Found in", f"{proof['images']:,} images", f"of which {proof['read']:,} were read"
+    if "probe" in proof:
+        yield "Labelled by", str(proof["probe"]), "which is why another probe should judge as well"
+
+
+def _charts(
+    identifier: str, features: FeatureRecord, proof: Mapping[str, Any]
+) -> Iterator[Chart]:
+    if profile := list(_profile(features, proof)):
+        peaks = [f"{c.label} at step {c.x[int(np.argmax(c.y))]:g}" for c in profile]
+        yield lines(
+            f"{identifier}-steps",
+            "When the latents fire",
+            f"Most active: {', '.join(peaks)}. Step 0 is the noisiest.",
+            ("sampling step", "mean activation", ""),
+            profile,
+        )
+    heads = proof.get("h_classifier") or {}
+    accuracy = list(np.atleast_1d(heads.get("accuracy", ())))
+    if len(accuracy) > 1:
+        steps = range(len(accuracy))
+        drawn = [Curve(features.attribute, list(steps), [float(a) for a in accuracy])]
+        if "chance" in heads:
+            drawn.append(Curve("chance", list(steps), [heads["chance"]] * len(accuracy), control=True))
+        best = int(np.argmax(accuracy))
+        yield lines(
+            f"{identifier}-heads",
+            f"When the model knows the {features.attribute}",
+            f"A linear classifier at the hookpoint is right most often at step {best}: "
+            f"{number(float(accuracy[best]), 'share')}.",
+            ("sampling step", "balanced accuracy", "share"),
+            drawn,
+        )
+    yield from _doses(identifier, features, proof)
+
+
+def _profile(features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Curve]:
+    """Yield the activation over steps of the first latents of each class."""
+    for class_ in features.classes:
+        mine = [d for d in proof.get("latents", ()) if d["class"] == class_ and d.get("steps")]
+        for found in mine[:DRAWN]:
+            steps = found["steps"]
+            yield Curve(f"{class_} {found['latent']}", list(range(len(steps))), steps)
+
+
+def _doses(
+    identifier: str, features: FeatureRecord, proof: Mapping[str, Any]
+) -> Iterator[Chart]:
+    for row, class_ in enumerate(features.classes):
+        drawn = [
+            curve
+            for key, label in (("doses", "found latents"), ("control_doses", "random latents"))
+            if (curve := _response(proof.get(key) or (), row, label, control=key != "doses"))
+        ]
+        if not drawn:
+            continue
+        moves = "; ".join(
+            f"{c.label}: from {number(c.y[0], 'share')} to {number(c.y[-1], 'share')}" for c in drawn
+        )
+        yield lines(
+            f"{identifier}-dose-{row}",
+            f"Steered to {class_}: dose and response",
+            f"Images steered to {class_} and read as {class_}, at scale {drawn[0].x[0]:g} to "
+            f"{drawn[0].x[-1]:g}, where 1 changes nothing. {moves}.",
+            ("scale", f"share read as {class_}", "share"),
+            drawn,
+            mark=1.0,
+        )
+
+
+def _response(
+    doses: Sequence[Mapping[str, Any]], row: int, label: str, *, control: bool
+) -> Curve | None:
+    """Return the share of images steered to a class that are read as it, by scale."""
+    counts = [(float(d["scale"]), d["counts"][row][row], sum(d["counts"][row])) for d in doses]
+    known = [(scale, hits / n, n) for scale, hits, n in counts if n]
+    if not known:
+        return None
+    scales, share, n = zip(*known, strict=True)
+    interval = wilson(share, n)
+    low, high = np.atleast_1d(interval.low).tolist(), np.atleast_1d(interval.high).tolist()
+    return Curve(label, scales, share, low, high, control)

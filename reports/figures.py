@@ -1,0 +1,268 @@
+"""The figures of the report, as matplotlib figures: for the page and for notebooks.
+
+Six kinds, drawn with the object API and without global state. Each number is printed beside its
+mark and each arm has a marker of its own, so that colour is never the only carrier. Sizes are in
+CSS pixels; a figure is at most `WIDTH` wide, so that it is legible on a phone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 400
+INK, MUTED, GRID, BAND = "#1c2430", "#5b6675", "#dfe3e8", "#e9ecf0"
+PAPER = "#fffffe"  # not #ffffff: the page recolours it for dark mode, and nothing else
+ARMS = ("#4a5568", "#0068b5", "#c2500a", "#00795a", "#a23f82", "#8f6400", "#4055c8", "#a3343f")
+"""Colour of an arm by its place in the spec, the baseline first; 3:1 or more on white."""
+MARKERS = "osDv^PXh"
+SHADES = ("#35588f", "#8fa9d1", "#c9a24a", "#b86a3c", "#7f8897", "#5d7f5a", "#97698c", "#3e4756")
+"""Colours of the parts of a stack."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A value with its interval and the range that a perfectly fair model would show."""
+
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    null: float | None = None
+    """Upper end of the null band."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values along an axis, with a band where there are intervals."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    control: bool = False
+
+
+def style(arm: int) -> tuple[str, str]:
+    """Return colour and marker of an arm; with more than eight arms the pairs differ, still."""
+    return ARMS[arm % len(ARMS)], MARKERS[(arm + arm // len(ARMS)) % len(MARKERS)]
+
+
+def shares(groups: Mapping[str, Sequence[Mark]], target: Mapping[str, float]) -> Figure:
+    """Draw the share of each class under each arm as a bar, against a tick at the target.
+
+    Args:
+        groups: by class: one mark an arm, in [0, 1], in the order of the arms.
+        target: the share wanted, by class; a class may be missing.
+    """
+    rows = sum(len(marks) + 1.5 for marks in groups.values())
+    figure, axes = _axes(rows * 19 + 34)
+    y, ticks, labels = 0.0, [], []
+    for class_, marks in groups.items():
+        axes.text(0, y, class_, weight="bold", color=INK, fontsize=12, va="center")
+        top = y + 0.55
+        for arm, mark in enumerate(marks):
+            y += 1
+            colour, _ = style(arm)
+            ticks.append(y)
+            labels.append(mark.label)
+            if mark.value is None:
+                axes.text(0.01, y, "not measured", color=MUTED, va="center")
+                continue
+            axes.barh(y, mark.value, height=0.62, color=colour, alpha=0.85)
+            _whisker(axes, mark, y, INK)
+            _note(axes, 1.16, y, f"{100 * mark.value:.1f}\N{NO-BREAK SPACE}%")
+        if class_ in target:
+            axes.plot([target[class_]] * 2, [top, y + 0.45], color=INK, lw=2.2, zorder=5)
+        y += 1.5
+    axes.set(xlim=(0, 1.17), ylim=(y - 0.6, -0.8))
+    axes.spines["bottom"].set_bounds(0, 1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
+    _labelled(axes, ticks, labels)
+    return figure
+
+
+def intervals(marks: Sequence[Mark], unit: str) -> Figure:
+    """Draw one dot with its interval for each arm, the null band grey behind it."""
+    figure, axes = _axes(len(marks) * 26 + 52)
+    ends = [v for m in marks for v in (m.value, m.high, m.null) if v is not None]
+    starts = [v for m in marks for v in (m.value, m.low) if v is not None]
+    right = max(ends, default=1) or 1
+    left = min(0, *starts) if starts else 0
+    for arm, mark in enumerate(marks):
+        colour, marker = style(arm)
+        if mark.null is not None:
+            axes.barh(arm, mark.null, height=0.86, color=BAND, zorder=1)
+        if mark.value is None:
+            axes.text(left, arm, " not measured", color=MUTED, va="center")
+            continue
+        _whisker(axes, mark, arm, colour)
+        axes.plot(mark.value, arm, marker, color=colour, ms=8, mec=PAPER, zorder=4)
+        _note(axes, right * 1.2, arm, f"{mark.value:.3f}")
+    axes.set(xlim=(left, right * 1.21), ylim=(len(marks) - 0.5, -0.5), xlabel=unit)
+    _labelled(axes, range(len(marks)), [m.label for m in marks])
+    return figure
+
+
+def stacks(rows: Mapping[str, Mapping[str, float]], unit: str) -> Figure:
+    """Draw one bar for each row, stacked from its parts; parts are named in a legend."""
+    parts = list(dict.fromkeys(part for row in rows.values() for part in row))
+    lines = math.ceil(len(parts) / 2)
+    figure, axes = _axes(len(rows) * 26 + 52 + 17 * lines)
+    total = max((sum(row.values()) for row in rows.values()), default=1) or 1
+    for y, row in enumerate(rows.values()):
+        left = 0.0
+        for part, value in row.items():
+            shade = SHADES[parts.index(part) % len(SHADES)]
+            axes.barh(y, value, left=left, height=0.7, color=shade, ec=PAPER, lw=1)
+            left += value
+        _note(axes, total * 1.16, y, f"{left:.3g}")
+    axes.set(xlim=(0, total * 1.17), ylim=(len(rows) - 0.5, -0.5), xlabel=unit)
+    _labelled(axes, range(len(rows)), list(rows))
+    for i, part in enumerate(parts):
+        axes.bar(0, 0, color=SHADES[i % len(SHADES)], label=part)
+    if parts:
+        figure.legend(
+            loc="outside upper left", ncols=2, frameon=False, handlelength=1, labelcolor=INK
+        )
+    return figure
+
+
+def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: str) -> Figure:
+    """Draw fairness against quality: one point an arm, filled where no arm is better in both.
+
+    Args:
+        points: x, y and whether the arm is in the Pareto set, in the order of the arms.
+        x_unit: name of the x axis, with the direction that is better.
+        y_unit: the same of the y axis.
+    """
+    figure, axes = _axes(290)
+    axes.grid(axis="y", color=GRID, lw=0.8)
+    best = sorted((x.value, y.value) for x, y, pareto in points if pareto and _drawn(x, y))
+    if len(best) > 1:
+        axes.plot(*zip(*best, strict=True), color=MUTED, lw=1.2, ls=(0, (4, 3)), zorder=1)
+    for arm, (x, y, pareto) in enumerate(points):
+        if x.value is None or y.value is None:
+            continue
+        colour, marker = style(arm)
+        for low, high, line in (
+            (x.low, x.high, lambda v: (v, [y.value] * 2)),  # noqa: B023 - drawn at once
+            (y.low, y.high, lambda v: ([x.value] * 2, v)),  # noqa: B023
+        ):
+            if low is not None and high is not None:
+                axes.plot(*line([low, high]), color=colour, lw=1.2, alpha=0.55, zorder=2)
+        fill = colour if pareto else PAPER
+        axes.plot(x.value, y.value, marker, ms=9, color=fill, mec=colour, mew=1.8, zorder=3)
+        axes.annotate(
+            _clipped(x.label, 22), (x.value, y.value), (7, 6), textcoords="offset points", color=INK
+        )
+    axes.margins(0.16, 0.14)
+    axes.set(xlabel=x_unit, ylabel=y_unit)
+    axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
+    return figure
+
+
+def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
+    """Draw what a probe said (columns) of images whose class is known (rows), as shares of rows."""
+    figure, axes = _axes(56 + 46 * len(classes), grid=False)
+    for row, line in enumerate(counts):
+        total = sum(line)
+        for column, count in enumerate(line):
+            share = count / total if total else 0.0
+            right = row == column
+            colour = ARMS[3] if right else ARMS[2]
+            axes.barh(row, 0.94, left=column - 0.47, height=0.9, color=BAND, zorder=1)
+            axes.barh(
+                row, 0.94, left=column - 0.47, height=0.9, color=colour, alpha=share * 0.55, zorder=2
+            )
+            text = f"{100 * share:.1f} %" if total else "–"
+            axes.text(column, row - 0.1, text, ha="center", va="center", color=INK, zorder=3)
+            axes.text(
+                column, row + 0.22, f"{count:,}", ha="center", va="center", color=INK, fontsize=10
+            )
+    axes.set(xlim=(-0.55, len(classes) - 0.45), ylim=(len(classes) - 0.5, -0.5))
+    axes.set_xticks(range(len(classes)), [f"read as {c}" for c in classes])
+    axes.xaxis.tick_top()
+    axes.tick_params(axis="x", labelsize=11 if len(classes) < 4 else 9)
+    _labelled(axes, range(len(classes)), [f"is {c}" for c in classes])
+    return figure
+
+
+def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, mark: float | None = None) -> Figure:
+    """Draw lines with their bands; a control is dashed and grey. `mark`: a vertical reference."""
+    figure, axes = _axes(250 + 17 * math.ceil(len(lines) / 2))
+    axes.grid(axis="y", color=GRID, lw=0.8)
+    if mark is not None:
+        axes.axvline(mark, color=MUTED, lw=1, ls=(0, (2, 2)))
+    number = 0
+    for line in lines:
+        number += not line.control
+        colour, marker = (MUTED, "o") if line.control else style(number)
+        dashes = (0, (4, 3)) if line.control else "-"
+        axes.plot(
+            line.x, line.y, marker=marker, ms=4.5, lw=1.8, ls=dashes, color=colour, label=line.label
+        )
+        if line.low is not None and line.high is not None:
+            axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, lw=0)
+    axes.set(xlabel=x_unit, ylabel=y_unit)
+    axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
+    if len(lines) > 1:
+        figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=INK)
+    return figure
+
+
+def _axes(height: float, *, grid: bool = True) -> tuple[Figure, Axes]:
+    """Return an empty figure of `WIDTH` by `height` pixels in the style of the report."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with rc_context({"font.size": 11, "text.parse_math": False, "axes.linewidth": 0.8}):
+        figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72, layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+    figure.patch.set_alpha(0)
+    axes.patch.set_alpha(0)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom" and grid)
+        spine.set_color(MUTED)
+    axes.tick_params(length=0, labelcolor=MUTED)
+    axes.xaxis.label.set_color(MUTED)
+    axes.yaxis.label.set_color(MUTED)
+    if grid:
+        axes.grid(axis="x", color=GRID, lw=0.8)
+    return figure, axes
+
+
+def _labelled(axes: Axes, ticks: Sequence[float] | range, labels: Sequence[str]) -> None:
+    axes.set_yticks(list(ticks), [_clipped(label, 20) for label in labels])
+    axes.tick_params(axis="y", labelcolor=INK)
+
+
+def _whisker(axes: Axes, mark: Mark, y: float, colour: str) -> None:
+    if mark.low is not None and mark.high is not None:
+        axes.plot([mark.low, mark.high], [y, y], color=colour, lw=1.6, zorder=3)
+
+
+def _note(axes: Axes, x: float, y: float, text: str) -> None:
+    """Print a number flush right at `x`, where no mark is drawn."""
+    axes.text(x, y, text, va="center", ha="right", color=INK, fontsize=11)
+
+
+def _drawn(*marks: Mark) -> bool:
+    return all(mark.value is not None for mark in marks)
+
+
+def _clipped(text: str, limit: int) -> str:
+    """Return `text` on one line, cut where it would push the plot off the page, never as maths."""
+    text = "".join(c if c.isprintable() else " " for c in text[: 4 * limit]).strip()
+    text = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return text.replace("$", r"\$")

@@ -1,0 +1,60 @@
+"""Verdicts and summary as Markdown, for pull requests and for the summary page of a CI step."""
+
+import re
+
+from reports.glossary import title
+from reports.source import Source
+from reports.summary import matrix
+from reports.tables import Cell
+from reports.verdicts import cards, gate_rows, verdict
+from reports.words import clipped
+
+LIMIT = 900_000
+"""Bytes; GitHub refuses a step summary of 1 MiB."""
+TRUNCATED = "\n\n*truncated: the whole report is in report.html*\n"
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~])")
+
+
+def escaped(text: str) -> str:
+    """Return text that Markdown shows as it is, in one line, and that no CI takes for a command.
+
+    >>> escaped("a|b <i>::error::x")
+    'a\\\\|b &lt;i&gt;:\\u200b:error:\\u200b:x'
+    """
+    flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    flat = flat.replace("@", "@\u200b") if re.search(r"(^|\s)@\w", flat) else flat
+    return _SPECIAL.sub(r"\\\1", flat).replace("::", ":\u200b:")
+
+
+def markdown(source: Source) -> str:
+    """Return verdict, gates and summary matrix as Markdown of at most `LIMIT` bytes."""
+    outcome = verdict(source)
+    name = escaped(clipped(source.results.title or source.results.benchmark))
+    lines = [f"## {outcome.symbol} {outcome.word}: {name}", "", escaped(outcome.sentence), ""]
+    for card in cards(source):
+        lines.append(f"- **{escaped(card.attribute)}**: {card.figure} {escaped(card.text)}")
+    gates = list(gate_rows(source))
+    if gates:
+        lines += ["", "| verdict | promise | measured | bound | images | baseline | reason |", "|---|---|---|---|---|---|---|"]
+        for gate, (promise, value, *rest), reason in gates:
+            cells = [_text(value), *(_text(c) for c in rest), escaped(reason)]
+            lines.append(f"| **{gate.verdict}** | {escaped(clipped(promise.text))} | {' | '.join(cells)} |")
+    head, rows = matrix(source)
+    lines += ["", f"| {' | '.join(escaped(h) for h in head)} |", "|---" * len(head) + "|"]
+    lines += [f"| {' | '.join(_text(c) for c in row.cells)} |" for row in rows]
+    lines += ["", "Perceived presentation, read by a classifier from pixels; intervals are 95 %."]
+    lines.append(f"{title('fd')}: distance of the shares from the target, lower is better.")
+    return bounded("\n".join([*lines, ""]))
+
+
+def bounded(text: str, limit: int = LIMIT) -> str:
+    """Return text of at most `limit` bytes, cut at a line and saying so."""
+    if len(text.encode()) <= limit:
+        return text
+    room = limit - len(TRUNCATED.encode())
+    kept = text.encode()[:room].decode(errors="ignore").rpartition("\n")[0]
+    return kept + TRUNCATED
+
+
+def _text(cell: Cell) -> str:
+    return escaped(clipped(f"{cell.text} {cell.note}".strip()))

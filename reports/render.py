@@ -1,0 +1,175 @@
+"""A run folder as one HTML page that needs nothing else: no network, no script, no second file.
+
+The page is a function of the run folder: the same results give the same bytes. It computes no
+number; what it shows stands in `results.json`. Its security policy allows the style sheet and the
+script by their hashes, pictures that are inside the page, and nothing else.
+"""
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import background, charts, checklist, effects, gallery, summary, verdicts
+from reports.charts import Chart
+from reports.evidence import evidence
+from reports.source import Source
+from reports.thumbnails import Thumbnails
+from reports.words import clipped, listed, number, visible
+
+BUDGET = 8_000_000
+"""Bytes of pictures in a page; with figures and tables the page stays below 15 MB."""
+TEMPLATES = Path(__file__).with_name("templates")
+SECTIONS = (
+    ("verdict", "Verdict"),
+    ("scope", "What was measured"),
+    ("pictures", "The pictures"),
+    ("summary", "Summary"),
+    ("attributes", "Shares of each group"),
+    ("prompts", "Prompt by prompt"),
+    ("gallery", "Pairs from one seed"),
+    ("features", "The features involved"),
+    ("effects", "Trade-off and side effects"),
+    ("probes", "Trust in the probes"),
+    ("truth", "Planted truth"),
+    ("methods", "How it was computed"),
+    ("provenance", "Provenance"),
+    ("checklist", "Checklist"),
+)
+
+
+def render(folder: Path) -> str:
+    """Return the report of a run folder as HTML.
+
+    Raises:
+        InputError: the folder holds no results, or they or a table cannot be read.
+    """
+    return page(Source.open(folder))
+
+
+def page(source: Source) -> str:
+    """Return the report of a run as HTML."""
+    css, script = _asset("style.css"), _asset("report.js")
+    html = environment().get_template("report.html.j2")
+    return html.render(
+        css=Markup(css),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704
+        policy=_policy(css, script),
+        **_content(source),
+    )
+
+
+@cache
+def environment() -> Environment:
+    """Return the template environment: everything escaped, nothing undefined."""
+    made = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"visible": visible, "clip": clipped, "number": number}
+    return made
+
+
+def _content(source: Source) -> dict[str, Any]:
+    """Return what the template shows, by name."""
+    results = source.results
+    thumbnails = Thumbnails(source.store, BUDGET)
+    walls = gallery.walls(source.images, source.arms, thumbnails)
+    features = list(evidence(source, thumbnails))
+    judged = source.labels
+    if not judged.empty and source.attributes:
+        judged = judged[judged["probe"] == source.probe(source.attributes[0])]
+    pairs = gallery.rows(source.images, judged, source.arms, thumbnails)
+    definitions, interval_methods = background.methods(source)
+    planted = (results.provenance.model_extra or {}).get("truth") or {}
+    content = {
+        "name": results.title or results.benchmark,
+        "benchmark": results.benchmark,
+        "date": _date(source.manifest.get("started")),
+        "lead": _lead(source),
+        "arms": source.arms,
+        "verdict": verdicts.verdict(source),
+        "incomplete": verdicts.incomplete(source),
+        "symbols": verdicts.SYMBOLS,
+        "gates": list(verdicts.gate_rows(source)),
+        "cards": list(verdicts.cards(source)),
+        "scope": list(background.scope(source)),
+        "walls": walls,
+        "matrix": summary.matrix(source),
+        "attributes": [(a, _about(source, a)) for a in source.attributes],
+        "forests": list(summary.forests(source)),
+        "pairs": pairs,
+        "rule": gallery.RULE,
+        "refused": thumbnails.refused,
+        "blurred": any(p.status == "filtered" for row in pairs for p in row.pictures),
+        "features": features,
+        "trade_offs": list(charts.trade_offs(source)),
+        "quality": effects.quality(source),
+        "side_effects": effects.side_effects(source),
+        "flips": effects.flips(source),
+        "probes": background.probes(source),
+        "confusions": [c for p in results.probes if (c := charts.confusion(p))],
+        "readings": background.readings(source),
+        "agreement": background.agreement(source),
+        "states": charts.states(source),
+        "missing_bounds": background.missing_bounds(source),
+        "truths": [charts.truth(source, a, planted[a]) for a in source.attributes if a in planted],
+        "definitions": definitions,
+        "interval_methods": interval_methods,
+        "warnings": results.provenance.warnings,
+        "provenance": background.provenance(source),
+        "checklist": checklist.items(source),
+    }
+    absent = {"pictures": "walls", "prompts": "forests", "truth": "truths"}
+    shown = [(i, h) for i, h in SECTIONS if i not in absent or content[absent[i]]]
+    return content | {"contents": shown}
+
+
+def _about(source: Source, attribute: str) -> list[Chart]:
+    """Return the figures of one attribute."""
+    drawn = [charts.shares(source, attribute), charts.discrepancy(source, attribute)]
+    split = charts.decomposition(source, attribute)
+    return [*drawn, split] if split else drawn
+
+
+def _lead(source: Source) -> str:
+    """Say in two sentences what this page is about."""
+    arms = source.arms[1:]
+    compared = f", and again under {clipped(listed(arms))} with the same seeds" if arms else ""
+    prompts = f" for {len(source.by_prompt):,} prompts" if source.by_prompt else ""
+    return (
+        f"Images were drawn by the model{prompts}{compared}; classifiers read perceived "
+        f"{listed(source.attributes) or 'attributes'} from them. This page says how far the shares "
+        "lie from the target, how sure that is, and what it rests on."
+    )
+
+
+def _date(written: object) -> str:
+    """Return an ISO date as people write it, or as it stands."""
+    try:
+        moment = datetime.fromisoformat(str(written)).astimezone(UTC)
+    except ValueError:
+        return str(written or "")
+    return f"{moment:%-d %B %Y, %H:%M} UTC"
+
+
+def _asset(name: str) -> str:
+    return (TEMPLATES / name).read_text("utf-8")
+
+
+def _policy(css: str, script: str) -> str:
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {digest(css)}; "
+        f"script-src {digest(script)}; base-uri 'none'; form-action 'none'"
+    )

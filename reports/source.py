@@ -1,0 +1,153 @@
+"""What a report is made from: `results.json`, and the tables and pictures of its run folder."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from audit import results
+from audit.errors import InputError
+from audit.results import Entry, Estimand, Results
+
+BASELINE = 0
+"""Place of the baseline among the arms."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run folder as a report reads it. No number is computed from the tables."""
+
+    results: Results
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    """`run.json`; empty where there is none."""
+    images: pd.DataFrame = field(default_factory=pd.DataFrame)
+    labels: pd.DataFrame = field(default_factory=pd.DataFrame)
+    store: Path | None = None
+    """Folder that the paths in `images` start from."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "Source":
+        """Read a run folder.
+
+        Raises:
+            InputError: there are no results, or they or a table cannot be read.
+        """
+        found = results.read(folder / "results.json")
+        manifest = _manifest(folder / "run.json")
+        return cls(
+            results=found,
+            manifest=manifest,
+            images=_table(folder / "images.parquet"),
+            labels=_table(folder / "labels.parquet"),
+            store=_store(folder, manifest),
+        )
+
+    @cached_property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms, the baseline first."""
+        return self.results.arms
+
+    @property
+    def baseline(self) -> str:
+        """Name of the first arm."""
+        return self.arms[BASELINE] if self.arms else ""
+
+    @cached_property
+    def estimands(self) -> dict[str, Estimand]:
+        """By attribute."""
+        return {e.attribute: e for e in self.results.provenance.estimands}
+
+    @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        """Attributes measured, in the order of the spec."""
+        measured = (m.attribute for m in self.results.measurements if m.attribute)
+        return tuple(dict.fromkeys([*self.estimands, *measured]))
+
+    def probes(self, attribute: str) -> tuple[str, ...]:
+        """Names of the probes that read an attribute, the one that judges first."""
+        known = (p.name for p in self.results.probes if p.attribute == attribute)
+        read = (m.probe for m in self.results.measurements if m.attribute == attribute and m.probe)
+        return tuple(dict.fromkeys([*known, *read]))
+
+    def probe(self, attribute: str) -> str | None:
+        """Name of the probe whose readings the report shows first."""
+        return next(iter(self.probes(attribute)), None)
+
+    def classes(self, attribute: str) -> tuple[str, ...]:
+        """Classes of an attribute, in order."""
+        if attribute in self.estimands:
+            return self.estimands[attribute].classes
+        shares = (m for m in self.results.measurements if m.attribute == attribute and m.class_)
+        return tuple(dict.fromkeys(m.class_ for m in shares if m.class_))
+
+    def target(self, attribute: str) -> dict[str, float]:
+        """Share wanted of each class; empty where no target is known."""
+        estimand = self.estimands.get(attribute)
+        wanted = dict(estimand.target) if estimand else {}
+        return {c: wanted[c] for c in self.classes(attribute) if c in wanted}
+
+    @cached_property
+    def _index(self) -> dict[tuple[str | None, ...], Entry]:
+        return {
+            (m.metric, m.arm, m.attribute, m.class_, m.probe, m.prompt): m
+            for m in self.results.measurements
+        }
+
+    def one(
+        self,
+        metric: str,
+        arm: str,
+        attribute: str | None = None,
+        class_: str | None = None,
+        probe: str | None = None,
+        prompt: str | None = None,
+    ) -> Entry | None:
+        """Return the one measurement of this description, or None."""
+        return self._index.get((metric, arm, attribute, class_, probe, prompt))
+
+    @cached_property
+    def by_prompt(self) -> tuple[str, ...]:
+        """Prompt ids that have measurements of their own, in the order of the benchmark."""
+        seen = dict.fromkeys(m.prompt for m in self.results.measurements if m.prompt)
+        ordered = [p for p in self.results.prompts if p in seen]
+        return (*ordered, *(p for p in seen if p not in self.results.prompts))
+
+    def general(self) -> Iterator[Entry]:
+        """Yield the measurements that are about no attribute: quality and alignment."""
+        for m in self.results.measurements:
+            if m.attribute is None and m.prompt is None:
+                yield m
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        read = json.loads(path.read_text("utf-8"))
+    except ValueError as wrong:
+        raise InputError(f"{path}: not a JSON document: {wrong}") from None
+    return read if isinstance(read, dict) else {}
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        return pd.DataFrame()
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as wrong:
+        raise InputError(f"{path}: not a table that can be read: {wrong}") from None
+
+
+def _store(folder: Path, manifest: Mapping[str, Any]) -> Path | None:
+    """Return the store: where the manifest says, else where a run finds it by custom."""
+    named = manifest.get("store")
+    if isinstance(named, str) and (folder / named).is_dir():
+        return folder / named
+    for parent in folder.resolve().parents[:3]:
+        if (parent / ".bias-audit").is_dir():
+            return parent / ".bias-audit"
+    return None

@@ -1,0 +1,123 @@
+"""Attribute against metric, and one class prompt by prompt: tables with interval strips."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from audit.results import Entry
+from reports.effects import difference
+from reports.figures import Mark
+from reports.source import Source
+from reports.strips import strip
+from reports.tables import Cell, entry_cell
+from reports.words import listed, number
+
+MATRIX = {
+    "fd": "FD",
+    "fd_debiased": "FD, debiased",
+    "fd_corrected": "FD, corrected",
+    "parity_gap": "Parity gap",
+    "fd_debiased_macro": "Mean over prompts",
+    "fd_debiased_worst": "Worst prompt",
+}
+"""Columns of the summary matrix with their heads, where the run has them."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table with an interval strip."""
+
+    cells: tuple[Cell, ...]
+    strip: Markup
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Shares of one class by prompt, one line each."""
+
+    attribute: str
+    heading: str
+    caption: str
+    head: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def matrix(source: Source) -> tuple[tuple[str, ...], list[Line]]:
+    """Return head and rows of attribute × arm against metric, with a strip of the discrepancy."""
+    measured_ids = {m.metric for m in source.results.measurements}
+    columns = [c for c in MATRIX if c in measured_ids]
+    top = max(
+        (v for m in source.results.measurements if m.metric == "fd" and m.prompt is None
+         for v in (m.ci_high, m.value, m.null_high) if v is not None), default=1.0,
+    )  # fmt: skip
+    lines = []
+    for attribute in source.attributes:
+        probe = source.probe(attribute)
+        for place, arm in enumerate(source.arms):
+            entries = [source.one(c, arm, attribute, None, probe) for c in columns]
+            fd = source.one("fd", arm, attribute, None, probe)
+            cells = [
+                Cell(attribute),
+                Cell(arm),
+                *(entry_cell(e) for e in entries),
+                Cell(number(fd.null_high) if fd and fd.null_high is not None else "–", fd.null_high if fd else None),
+                difference(source, "fd2_debiased", arm, attribute),
+            ]
+            lines.append(Line(tuple(cells), strip([_mark(fd)], top, place=place)))
+    head = ("Attribute", "Arm", *(MATRIX[c] for c in columns), "Fair up to", "FD², change")
+    return head, lines
+
+
+def forests(source: Source) -> Iterator[Forest]:
+    """Yield a forest for each attribute: one class by prompt, all arms side by side."""
+    prompts = source.by_prompt
+    if len(prompts) < 2:
+        return
+    for attribute in source.attributes:
+        probe, target = source.probe(attribute), source.target(attribute)
+        class_ = _looked_at(source, attribute)
+        if class_ is None:
+            continue
+        aim = target.get(class_)
+        lines = []
+        for prompt in prompts:
+            entries = [source.one("share", arm, attribute, class_, probe, prompt) for arm in source.arms]
+            n = next((e.n for e in entries if e), 0)
+            cells = (
+                Cell(source.results.prompts.get(prompt) or prompt),
+                Cell(f"{n:,}", float(n)),
+                *(entry_cell(e) for e in entries),
+            )
+            lines.append(Line(cells, strip([_mark(e) for e in entries], 1.0, aim), prompt))
+        aimed = f" The vertical line is the target, {number(aim, 'share')}." if aim is not None else ""
+        yield Forest(
+            attribute,
+            f"{attribute.capitalize()}: share read as {class_}, prompt by prompt",
+            f"Share of images read as {class_} by {probe}, with 95 % intervals, for each prompt; "
+            f"arms from top to bottom: {listed(source.arms)}.{aimed}",
+            ("Prompt", "Images an arm", *source.arms),
+            tuple(lines),
+        )
+
+
+def _looked_at(source: Source, attribute: str) -> str | None:
+    """Return the first of two classes; of more, the one farthest from its target over all prompts."""
+    classes, target, probe = source.classes(attribute), source.target(attribute), source.probe(attribute)
+    if len(classes) <= 2:
+        return next(iter(classes), None)
+
+    def gap(class_: str) -> float:
+        entry = source.one("share", source.baseline, attribute, class_, probe)
+        return abs((entry.value if entry and entry.value is not None else 0) - target.get(class_, 0))
+
+    return max(classes, key=gap)
+
+
+def _mark(entry: Entry | None) -> Mark:
+    if entry is None:
+        return Mark("", None)
+    return Mark(entry.arm, entry.value, entry.ci_low, entry.ci_high, entry.null_high)
+
+

@@ -1,0 +1,54 @@
+"""Tables as the page shows them: every cell its text, and the number behind it where there is one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from audit.results import Entry
+from reports.words import bounds, measured, number
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell."""
+
+    text: str
+    value: float | None = None
+    """The number as `results.json` holds it; sorting and copying use it."""
+    note: str = ""
+    """Said after the text, in a muted tone: an interval."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption; the first column names the rows."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    numeric: frozenset[int] = frozenset()
+    """Columns set flush right."""
+    sortable: bool = False
+
+
+def entry_cell(entry: Entry | None) -> Cell:
+    """Return the cell of a measurement: value, then its interval."""
+    if entry is None or entry.value is None:
+        return Cell(measured(entry))
+    interval = bounds(entry.ci_low, entry.ci_high, entry.metric)
+    return Cell(number(entry.value, entry.metric), entry.value, interval)
+
+
+def value_cell(value: float | None, metric: str = "") -> Cell:
+    """Return the cell of a bare number."""
+    return Cell(number(value, metric), value)
+
+
+def table(
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell | str]], *, sortable: bool = False
+) -> Table:
+    """Build a table; bare strings become cells, and columns of numbers are set flush right."""
+    cells = tuple(tuple(c if isinstance(c, Cell) else Cell(c) for c in row) for row in rows)
+    numeric = frozenset(
+        i for i in range(1, len(head)) if any(row[i].value is not None for row in cells)
+    )
+    return Table(caption, tuple(head), cells, numeric, sortable)

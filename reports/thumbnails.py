@@ -1,0 +1,91 @@
+"""Small pictures inside the page: bounded in size, and in number by a budget of bytes."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from audit.errors import InputError
+from audit.pictures import decode
+
+EDGE = 96
+"""Longest edge of a thumbnail in pixels; a smaller image keeps its own size."""
+TILE = 48
+"""Edge of a tile of a wall in pixels."""
+COLUMNS = 16
+"""Tiles in a row of a wall."""
+
+
+class Thumbnails:
+    """Makes data URIs of the images of one store until a budget of bytes is spent."""
+
+    def __init__(self, store: Path | None, budget: int) -> None:
+        self.store = store.resolve() if store else None
+        self.left = budget
+        self.refused = 0
+        """Pictures left out because the budget was spent."""
+
+    def small(self, path: str | None) -> str | None:
+        """Return one image as a WebP data URI; None where it cannot be shown."""
+        image = self._open(path)
+        if image is None:
+            return None
+        image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
+        return self._uri(image)
+
+    def heated(self, path: str | None, heat: NDArray[np.float64]) -> str | None:
+        """Return one image with a grid of activations laid over it, from clear to orange.
+
+        Args:
+            path: of the image, inside the store.
+            heat: [H, W] activations; the weakest is clear, the strongest nearly opaque.
+        """
+        image = self._open(path)
+        if image is None or heat.ndim != 2 or not heat.size:
+            return None
+        image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
+        above = heat - heat.min()
+        grid = Image.fromarray((above / (above.max() or 1.0) * 170).astype(np.uint8))
+        mask = grid.resize(image.size, Image.Resampling.BICUBIC)
+        image.paste((255, 120, 0), mask=mask)
+        return self._uri(image)
+
+    def wall(self, paths: Sequence[str | None]) -> str | None:
+        """Return many images as one picture, `COLUMNS` tiles in a row."""
+        tiles = [self._open(path) for path in paths]
+        if not any(tiles):
+            return None
+        rows = math.ceil(len(tiles) / COLUMNS)
+        sheet = Image.new("RGB", (min(COLUMNS, len(tiles)) * TILE, rows * TILE), (128, 128, 128))
+        for i, tile in enumerate(tiles):
+            if tile is not None:
+                square = tile.resize((TILE, TILE), Image.Resampling.LANCZOS)
+                sheet.paste(square, (i % COLUMNS * TILE, i // COLUMNS * TILE))
+        return self._uri(sheet)
+
+    def _open(self, path: str | None) -> Image.Image | None:
+        """Open an image of the store; None where it lies outside, is gone or is broken."""
+        if not path or self.store is None:
+            return None
+        file = (self.store / path).resolve()
+        if not file.is_relative_to(self.store):
+            return None
+        try:
+            return Image.fromarray(decode(file).pixels)
+        except InputError:
+            return None
+
+    def _uri(self, image: Image.Image) -> str | None:
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=82, method=4)
+        text = base64.b64encode(buffer.getvalue()).decode("ascii")
+        if len(text) > self.left:
+            self.refused += 1
+            return None
+        self.left -= len(text)
+        return f"data:image/webp;base64,{text}"

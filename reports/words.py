@@ -1,0 +1,110 @@
+"""How numbers and names are written: one format for each kind of number, in every rendering."""
+
+import re
+
+from audit.results import Entry
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+MINUS = "\N{MINUS SIGN}"
+PERCENT = "\N{NO-BREAK SPACE}%"
+LEVEL = 0.95
+
+
+def visible(text: object) -> str:
+    """Return text with control and direction characters written out, so that they act nowhere.
+
+    >>> visible("a\\x1b[31mb")
+    'a⟨U+001B⟩[31mb'
+    """
+    return _CONTROL.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text))
+
+
+def clipped(text: object, limit: int = 160) -> str:
+    """Return visible text, cut to `limit` characters with the number left out.
+
+    >>> clipped("aaaaaa", 4)
+    'aaaa… (2 more characters)'
+    """
+    whole = visible(text)
+    left = len(whole) - limit
+    return whole if left <= 0 else f"{whole[:limit]}… ({left:,} more characters)"
+
+
+def is_share(metric: str) -> bool:
+    """Say whether a metric is a fraction that people read as a percentage."""
+    return metric.split("@")[0].startswith(("share", "detection"))
+
+
+def number(value: float | None, metric: str = "") -> str:
+    """Write a value of a metric; an en dash is no number, and the reason stands beside it.
+
+    >>> number(0.2958, "share"), number(-0.0361, "fd2_debiased"), number(None)
+    ('29.6\xa0%', '−0.036', 'not measured')
+    >>> number(43.2178, "fid@inception-v3")
+    '43.22'
+    """
+    if value is None:
+        return "not measured"
+    if is_share(metric):
+        text = f"{100 * value:.1f}{PERCENT}"
+    elif abs(value) >= 1000:
+        text = f"{value:,.0f}"
+    elif abs(value) >= 10:
+        text = f"{value:.2f}"
+    elif value and abs(value) < 0.0005:
+        text = f"{value:.1e}"
+    else:
+        text = f"{value:.3f}"
+    return text.replace("-", MINUS) if value < 0 else text
+
+
+def bounds(low: float | None, high: float | None, metric: str = "") -> str:
+    """Write an interval; empty where there is none.
+
+    >>> bounds(0.25, 0.33, "share")
+    '[25.0, 33.0\xa0%]'
+    """
+    if low is None or high is None:
+        return ""
+    if is_share(metric):
+        return f"[{number(low, metric).removesuffix(PERCENT)}, {number(high, metric)}]"
+    return f"[{number(low, metric)}, {number(high, metric)}]"
+
+
+def measured(entry: Entry | None) -> str:
+    """Write a measurement with its interval, or why there is none."""
+    if entry is None:
+        return "not measured"
+    if entry.value is None:
+        return f"not measured: {entry.method}"
+    return f"{number(entry.value, entry.metric)} {bounds(entry.ci_low, entry.ci_high, entry.metric)}".strip()
+
+
+def change(value: float | None, metric: str = "") -> str:
+    """Write a difference with its sign; shares differ in percentage points."""
+    if value is None:
+        return "not measured"
+    if is_share(metric):
+        return f"{100 * value:+.1f} points".replace("-", MINUS)
+    return f"{value:+.3f}".replace("-", MINUS)
+
+
+def p_value(p: float | None) -> str:
+    """Write a p-value.
+
+    >>> p_value(0.00004), p_value(0.0312)
+    ('< 0.001', '0.031')
+    """
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def listed(names: object) -> str:
+    """Join names as a sentence does.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    parts = [str(name) for name in names]  # type: ignore[attr-defined]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
