@@ -16,8 +16,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from audit.console import Console, duration, size, table
-from audit.errors import AuditError, SpecError, unknown
+from audit.commands import specs
+from audit.console import Console, console
+from audit.errors import AuditError
 from audit.interrupts import Interrupted, interruptible
 from audit.redaction import redacted
 
@@ -42,36 +43,30 @@ class Commands(TyperGroup):
             with interruptible():
                 return super().invoke(ctx)
         except AuditError as error:
-            console = _console(ctx)
-            console.error(str(error), error.status)
-            if console.verbose > 1:
+            console(ctx).error(str(error), error.status)
+            if console(ctx).verbose > 1:
                 traceback.print_exc()
             raise typer.Exit(error.status) from None
         except KeyboardInterrupt as stop:
             status = stop.status if isinstance(stop, Interrupted) else INTERRUPTED
-            _console(ctx).note("interrupted; the same command goes on where this one stopped")
+            console(ctx).note("interrupted; the same command goes on where this one stopped")
             raise typer.Exit(status) from None
         except BrokenPipeError:
             # The interpreter flushes standard output as it exits, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:
-            _console(ctx).error(f"{error.filename or 'system'}: {error.strerror or error}", 5)
+            console(ctx).error(f"{error.filename or 'system'}: {error.strerror or error}", 5)
             raise typer.Exit(5) from None
         except (typer.Exit, typer.Abort):
             raise
         except Exception as bug:
             if type(bug).__module__.startswith("typer."):
                 raise  # a usage error: typer says what is wrong and exits with 2
-            _report_bug(bug, _console(ctx))
+            _report_bug(bug, console(ctx))
 
 
-def _console(ctx: Any) -> Console:
-    console = ctx.find_root().obj
-    return console if isinstance(console, Console) else Console()
-
-
-def _report_bug(bug: Exception, console: Console) -> NoReturn:
+def _report_bug(bug: Exception, speaker: Console) -> NoReturn:
     trace = redacted("".join(traceback.format_exception(bug)))
     path = Path(".bias-audit") / "crashes" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     try:
@@ -80,7 +75,7 @@ def _report_bug(bug: Exception, console: Console) -> NoReturn:
         kept = f"the traceback is in {path}"
     except OSError:
         kept = "the traceback could not be saved:" + "".join(f"\n  {t}" for t in trace.split("\n"))
-    console.error(f"this is a bug in bias-audit: {type(bug).__name__}: {bug}; {kept}", BUG)
+    speaker.error(f"this is a bug in bias-audit: {type(bug).__name__}: {bug}; {kept}", BUG)
     raise typer.Exit(BUG) from None
 
 
@@ -117,84 +112,14 @@ def common(
     ctx.obj = Console(as_json=as_json, quiet=quiet, verbose=verbose)
 
 
-Benchmarks = Annotated[list[str] | None, typer.Argument(help="Names in the spec; its `default`.")]
-SpecFile = Annotated[Path, typer.Option("--spec", help="The spec.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="path=value in the spec.")]
-Store = Annotated[
-    Path | None, typer.Option(envvar="BIAS_AUDIT_STORE", help="Default: .bias-audit at the spec.")
-]
-Out = Annotated[Path, typer.Option("--out", help="Where run folders are.")]
-Device = Annotated[str | None, typer.Option(envvar="BIAS_AUDIT_DEVICE", help="cpu, cuda …")]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Found automatically if not given.")]
-RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
-SPEC = Path("benchmarks.yaml")
-RUNS = Path("runs")
-
-
-@app.command()
-def validate(
-    ctx: typer.Context,
-    spec: Annotated[Path, typer.Argument(metavar="FILE")] = SPEC,
-    overrides: Overrides = None,
-) -> None:
-    """Check a spec: every mistake, with file, line and column."""
-    from audit.spec import load
-
-    found = load(spec, overrides or ())
-    names = list(found.benchmarks)
-    line = f"{spec}: no mistakes in {len(names)} benchmarks: {', '.join(names)}"
-    digests = {name: found.digest(name) for name in names}
-    _console(ctx).data([line], {"spec": str(spec), "benchmarks": digests})
-
-
-@app.command()
-def plan(
-    ctx: typer.Context,
-    benchmarks: Benchmarks = None,
-    spec: SpecFile = SPEC,
-    overrides: Overrides = None,
-    seconds: Annotated[float, typer.Option(help="To draw an image on your machine.")] = 0.25,
-    kilobytes: Annotated[float, typer.Option(help="Of one image.")] = 12.0,
-) -> None:
-    """Say what a run would draw, and about how long it would take; draw nothing."""
-    from audit.planning import estimate, long_prompts
-    from audit.planning import plan as lay_out
-    from audit.spec import load
-
-    found = load(spec, overrides or ())
-    console = _console(ctx)
-    rows = [["benchmark", "prompts", "arms", "images", "time", "disk"]]
-    plain = []
-    for name in _chosen(found, benchmarks):
-        work = lay_out(found.benchmarks[name])
-        left = estimate(work, seconds_per_image=seconds, bytes_per_image=kilobytes * 1000)
-        rows.append(
-            [
-                name,
-                str(len(work.prompts)),
-                str(len(work.arms)),
-                f"{left.images:,}",
-                duration(left.seconds),
-                size(left.bytes),
-            ]
-        )
-        warnings = [f"{p.id}: longer than CLIP reads; the end is cut" for p in long_prompts(work)]
-        for warning in warnings:
-            console.note(f"warning: {name}: {warning}")
-        plain.append(
-            {"benchmark": name, "digest": found.digest(name), "arms": list(work.arms)}
-            | {"requests": len(work.requests), "images": left.images, "seconds": left.seconds}
-            | {"bytes": left.bytes, "warnings": warnings}
-        )
-    console.data(table(rows), {"plans": plain})
-
-
-def _chosen(spec: Any, names: Sequence[str] | None) -> list[str]:
-    chosen = list(names or spec.default or spec.benchmarks)
-    for name in chosen:
-        if name not in spec.benchmarks:
-            raise SpecError(unknown("benchmark", name, spec.benchmarks))
-    return chosen
+for name, command in (
+    ("validate", specs.validate),
+    ("plan", specs.plan),
+    ("list", specs.list_),
+    ("schema", specs.schema),
+    ("init", specs.init),
+):
+    app.command(name)(command)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -105,7 +105,7 @@ def _mistakes(kind: str, model: type[Component], written: Any) -> Iterator[Mista
 
 def plugin_mistakes(kind: str, name: str, given: Mapping[str, Any]) -> Iterator[Mistake]:
     """Return what is wrong with a plugin's name and options, with paths below the component."""
-    if ":" in name or not plugins(kind):
+    if ":" in name:
         return
     if name not in (known := plugins(kind)):
         yield (), unknown(kind.removesuffix("s"), name, known)

@@ -104,6 +104,12 @@ class Console:
             _write(sys.stderr, "\n")
 
 
+def console(ctx: Any) -> Console:
+    """Return the console of a command's context; one that says all, where there is none yet."""
+    found = ctx.find_root().obj
+    return found if isinstance(found, Console) else Console()
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Align the columns of rows, the first of which is the heading."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
@@ -143,6 +149,6 @@ def _inert(text: str) -> str:
 
 
 def _write(stream: IO[str], text: str) -> None:
-    encoding = stream.encoding or "utf-8"
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()

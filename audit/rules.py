@@ -6,21 +6,19 @@ from typing import Any
 
 from audit.document import Where
 from audit.errors import unknown
+from audit.registry import plugins
 from audit.schema import Mistake
 from audit.types import CLASSES
 
 Found = Iterator[Mistake]
 
 CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _+-]{0,62}[A-Za-z0-9+]|[A-Za-z0-9]")
-FAIRNESS = frozenset(
-    {
-        "share", "share_corrected", "fd", "fd_soft", "fd_debiased", "fd2_debiased", "fd_corrected",
-        "parity_gap", "parity_ratio", "tv", "kl", "entropy", "deviation_ratio",
-    }
-)  # fmt: skip
-"""Metrics of the labels: cheap, and always computed."""
-EMBEDDED = frozenset({"fid", "kid", "cmmd", "clip_t", "clip_i"})
-"""Metrics over embeddings: computed where the spec lists them."""
+SHARES = frozenset({"share", "share_soft", "share_corrected"})
+"""Metrics of a class, which are no plugins."""
+FORM = re.compile(r"_(macro|worst|corrected|ppi)$")
+"""What may follow the name of a metric in an id."""
+OVER_EMBEDDINGS = ("audit.metrics.fidelity", "audit.metrics.alignment")
+"""Modules of the metrics that need an encoder; to import them would take a second."""
 SOURCES = "`model`, `images: FOLDER` and `labels: FILE`"
 
 
@@ -100,41 +98,51 @@ def labels_unique(kind: str, labels: Sequence[str]) -> Found:
             yield (i,), f"{kind} {label!r} is listed twice; name one of them with `as: NAME`"
 
 
-def metric(name: str, chosen: Collection[str]) -> str | None:
-    """Return what is wrong with the metric of a gate."""
-    family, _, _ = name.partition("@")
-    base = re.sub(r"_(macro|worst)$", "", family)
-    if base in FAIRNESS and "@" not in name:
-        return None
-    if base not in EMBEDDED:
-        return unknown("metric", name, FAIRNESS | EMBEDDED)
-    if base not in {m.partition("@")[0] for m in chosen}:
-        return f"metric {name!r} is not computed; list {base!r} under `metrics`"
-    return None
+def embedded(metric: str) -> bool:
+    """Whether a metric is of embeddings, and so needs an encoder; False where that is unknown."""
+    entry = plugins("metrics").get(metric)
+    return entry is not None and entry.module in OVER_EMBEDDINGS
+
+
+def metric(name: str, data: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the id of a metric."""
+    family, _, by = name.partition("@")
+    known = plugins("metrics").keys() | SHARES
+    if family not in known and FORM.sub("", family) not in known and not by:
+        return unknown("metric", name, known)
+    encoders = _labels(data, "encoders")
+    if embedded(family) and not encoders:
+        return f"metric {family!r} needs `encoders`, which say what embeds the images"
+    sources = [*encoders, *data.get("references", ())]
+    return unknown("encoder or reference", by, sources) if by and by not in sources else None
 
 
 def gate(
-    given: Mapping[str, Any], benchmark: Mapping[str, Any], classes: Mapping[str, Sequence[str]]
+    given: Mapping[str, Any], data: Mapping[str, Any], by_attribute: Mapping[str, Sequence[str]]
 ) -> Found:
-    """A gate limits one number that the benchmark computes."""
-    if wrong := metric(given["metric"], benchmark["metrics"]):
+    """A gate limits one number that the benchmark measures."""
+    name, attribute = given["metric"], given.get("attribute")
+    family, _, by = name.partition("@")
+    if wrong := metric(name, data):
         yield ("metric",), wrong
+    elif embedded(family) and not by:
+        encoder = _labels(data, "encoders")[0]
+        yield ("metric",), f"say by which encoder: {name}@{encoder}"
     known: dict[str, Collection[str]] = {
-        "attribute": list(classes),
-        "class": classes.get(given.get("attribute") or "", ()),
-        "probe": _labels(benchmark, "probes"),
-        "arm": _labels(benchmark, "mitigations") if benchmark.get("model") else (),
-        "prompt": [prompt.id for prompt in benchmark.get("prompts", ())],
+        "attribute": list(by_attribute),
+        "class": by_attribute.get(attribute or "", ()),
+        "probe": _labels(data, "probes"),
+        "arm": _labels(data, "mitigations") if data.get("model") else (),
+        "prompt": [prompt.id for prompt in data.get("prompts", ())],
     }
     for key, names in known.items():
         value = given.get(key)
         if value is not None and value not in names and (names or key == "attribute"):
             yield (key,), unknown(key, value, names)
-    base = given["metric"].partition("@")[0].removesuffix("_macro").removesuffix("_worst")
-    if base in FAIRNESS and given.get("attribute") is None:
-        yield (), f"a gate on {given['metric']!r} needs an `attribute`"
-    if base.startswith("share") and given.get("class") is None:
-        yield (), f"a gate on {given['metric']!r} needs a `class`"
+    if attribute is None and not embedded(family):
+        yield (), f"a gate on {name!r} needs an `attribute`"
+    if family in SHARES and given.get("class") is None:
+        yield (), f"a gate on {name!r} needs a `class`"
     if (given.get("max") is None) == (given.get("min") is None):
         yield (), "a gate has either `max` or `min`"
 
@@ -165,7 +173,7 @@ def benchmark(data: Mapping[str, Any], context: Mapping[str, Any]) -> Found:
             message = f"feature set {arm.features!r} is of model {of!r}, not of {data['model']!r}"
             yield ("mitigations", i, "features"), message
     for i, name in enumerate(data.get("metrics", ())):
-        if wrong := metric(name, FAIRNESS | EMBEDDED):
+        if "encoders" in data and (wrong := metric(name, data)):
             yield ("metrics", i), wrong
     if "attributes" in data:
         yield from _readings(data, data["attributes"])

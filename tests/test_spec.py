@@ -340,8 +340,23 @@ MISTAKES = [
     ),
     (
         {"portraits__gates": [{"metric": "kid@portraits-clip", "max": 1}]},
-        "gates[0].metric: metric 'kid@portraits-clip' is not computed; list 'kid' under `metrics`",
+        "gates[0].metric: metric 'kid' needs `encoders`, which say what embeds the images",
     ),
+    (
+        {
+            "portraits__encoders": ["portraits-clip"],
+            "portraits__gates": [{"metric": "kid", "max": 1}],
+        },
+        "portraits.gates[0].metric: say by which encoder: kid@portraits-clip",
+    ),
+    (
+        {
+            "portraits__encoders": ["portraits-clip"],
+            "portraits__gates": [{"metric": "kid@inception", "max": 1}],
+        },
+        "gates[0].metric: unknown encoder or reference 'inception' (known: portraits-clip)",
+    ),
+    ({"portraits__metrics": ["kid"]}, "portraits.metrics[0]: metric 'kid' needs `encoders`"),
     (
         {"portraits__gates": [{"metric": "fd", "max": 1}]},
         "portraits.gates[0]: a gate on 'fd' needs an `attribute`",
