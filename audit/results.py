@@ -1,14 +1,13 @@
 """`results.json`: the one place where every number of a run stands, as strict models."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from audit import atomic
 from audit.errors import InputError
 
 SCHEMA_VERSION = "1.0.0"
@@ -19,6 +18,9 @@ SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
 Number = float | None
 """None where it could not be measured, never 0 and never NaN; `method` holds the reason."""
+
+Direction = Literal["lower", "higher", "none"]
+"""Which way is better."""
 
 Whole = Annotated[int, Field(ge=0)]
 
@@ -63,7 +65,7 @@ class Entry(About, Bounded):
     null_low: Number = None
     null_high: Number = None
     """Range of a perfectly fair model at this n."""
-    direction: Literal["lower", "higher", "none"]
+    direction: Direction
     extractor: str | None = None
 
     @model_validator(mode="after")
@@ -101,7 +103,7 @@ class Difference(About, Bounded):
     """Adjusted within `family`."""
     family: str | None = None
     """`<adjustment>: <what was tested together>`."""
-    direction: Literal["lower", "higher", "none"] = "none"
+    direction: Direction = "none"
     equivalent: bool | None = None
     """Whether two one-sided tests place the difference within `margin`."""
     margin: Number = None
@@ -264,16 +266,7 @@ def dumps(results: Results) -> str:
 
 def write(path: Path, results: Results) -> None:
     """Write `results.json` whole: a reader finds the old file or the new one, never a half."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(dumps(results))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    atomic.write(path, dumps(results))
 
 
 def read(path: Path) -> Results:

@@ -1,0 +1,166 @@
+"""Tables of images and labels -> measurements: every number of a run, with its uncertainty.
+
+The one entry to the parts in `audit.measuring`. Nothing here knows which metric it is: a metric
+says what it is a function of, and how its interval is made.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from audit import registry
+from audit.error_cards import ErrorCard
+from audit.measuring.agreement import band, measure_agreement, shared
+from audit.measuring.arrangement import (
+    arms_of,
+    design_of,
+    groups_of,
+    one_each,
+    refuse_copies,
+    texts_of,
+)
+from audit.measuring.battery import measure_group, measure_people, measure_together
+from audit.measuring.bounds import INTERVALS
+from audit.measuring.comparisons import differences, flips, pairs
+from audit.measuring.corrected import warn_corrected
+from audit.measuring.families import adjust
+from audit.measuring.groups import Scored
+from audit.measuring.joint import joined
+from audit.measuring.quality import (
+    Embeddings,
+    compare_quality,
+    lay_out,
+    measure_quality,
+    warn_quality,
+)
+from audit.measuring.records import estimands, probe_record
+from audit.measuring.states import count_images, count_readings, warn_missing
+from audit.measuring.votes import arrange, spread_counts
+from audit.results import (
+    Agreement,
+    Difference,
+    Estimand,
+    Flips,
+    ProbeRecord,
+    StateCount,
+    Warned,
+)
+from audit.spec import Benchmark
+from audit.types import Measurement, Metric
+
+ALWAYS = ("fd", "fd_debiased", "fd2_debiased")
+"""Metrics that are also measured prompt by prompt whether the spec lists them or not."""
+FORM = re.compile(r"_(macro|worst|corrected|ppi|p_null|p_bh)$")
+"""What may follow the name of a metric in an id."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `measure` found; the sections of `results.json` by their names."""
+
+    arms: tuple[str, ...]
+    prompts: Mapping[str, str]
+    scored: tuple[Scored, ...]
+    states: tuple[StateCount, ...]
+    comparisons: tuple[Difference, ...]
+    flips: tuple[Flips, ...]
+    probes: tuple[ProbeRecord, ...]
+    agreement: tuple[Agreement, ...]
+    estimands: tuple[Estimand, ...]
+    warnings: tuple[Warned, ...]
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Every number, in a fixed order."""
+        return tuple(one.measurement for one in self.scored)
+
+
+def measure(
+    images: pd.DataFrame,
+    labels: pd.DataFrame,
+    benchmark: Benchmark,
+    *,
+    embeddings: Sequence[Embeddings] = (),
+    cards: Mapping[str, ErrorCard | str] | None = None,
+    people: pd.DataFrame | None = None,
+    margins: Mapping[str, float] | None = None,
+) -> Measured:
+    """Measure a run.
+
+    Args:
+        images: As in `images.parquet`; row i is of row i of the embeddings.
+        labels: As in `labels.parquet`; a column `count` says how many images a row stands for.
+        benchmark: Attributes, classes, targets, metrics, references and statistics.
+        embeddings: Of the images, one an encoder.
+        cards: By probe: its error card, or in words why there is none.
+        people: Labels that people gave to a random sample, columns arm, prompt_id, index,
+            attribute and label; shares then also come by prediction-powered inference.
+        margins: By metric: the change of quality that counts as none.
+
+    Raises:
+        InputError: rows contradict each other, or two arms at hand are the same images.
+    """
+    labels = spread_counts(labels)
+    metrics, listed = every_metric(), listed_metrics(benchmark)
+    arms = arms_of(images, labels, benchmark)
+    refuse_copies(images, arms, benchmark)
+    requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], arms)
+    groups = groups_of(labels, requests, benchmark, arms)
+    together = list(joined(groups))
+    cards, level = cards or {}, benchmark.statistics.level
+
+    layouts = [
+        lay_out(one, images, requests, arms, design_of(requests, benchmark), level)
+        for one in embeddings
+    ]
+    of_shares = [metric for metric in metrics if metric.interval in INTERVALS]
+    always = [metric for metric in of_shares if metric.name in ALWAYS]
+    scored: list[Scored] = []
+    for group in groups:
+        card = cards.get(group.votes.probe)
+        scored += measure_group(group, of_shares, listed, card, benchmark.references)
+        if people is not None:
+            scored += measure_people(group, people, of_shares, listed)
+    for group, parts in together:
+        scored += measure_together(group, parts, always, cards.get(group.votes.probe))
+    scored += band([row.measurement for row in scored])
+    for layout in layouts:
+        scored += measure_quality(layout, metrics, listed)
+
+    compared = list(pairs(groups))
+    changes = [change for pair in compared for change in differences(pair)]
+    warned = [*warn_missing(groups)]
+    warned += [w for group in groups for w in warn_corrected(group, cards.get(group.votes.probe))]
+    for layout in layouts:
+        changes += compare_quality(layout, metrics, listed, margins or {})
+        warned += warn_quality(layout, listed)
+    return Measured(
+        arms=tuple(arms),
+        prompts=texts_of(images, requests, benchmark),
+        scored=tuple(scored),
+        states=(
+            *count_images(images, level),
+            *(count for group in groups for count in count_readings(group)),
+        ),
+        comparisons=tuple(adjust(changes)),
+        flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
+        probes=tuple(
+            probe_record(group, cards.get(group.votes.probe)) for group in one_each(groups)
+        ),
+        agreement=tuple(entry for some in shared(groups) for entry in measure_agreement(some)),
+        estimands=tuple(estimands([*groups, *(group for group, _ in together)], benchmark)),
+        warnings=tuple(warned),
+    )
+
+
+def every_metric() -> list[Metric]:
+    """Return every metric that is installed, in the order of their names."""
+    return [registry.find("metrics", name) for name in sorted(registry.plugins("metrics"))]
+
+
+def listed_metrics(benchmark: Benchmark) -> set[str]:
+    """Return the metrics that a benchmark lists or sets a limit on, and those always wanted."""
+    named = {*benchmark.metrics, *(gate.metric for gate in benchmark.gates)}
+    return {*ALWAYS, *named, *(FORM.sub("", name) for name in named)}

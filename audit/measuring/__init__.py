@@ -1,0 +1,1 @@
+"""Parts of measurement: each makes the entries of one section of `results.json`."""

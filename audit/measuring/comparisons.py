@@ -1,0 +1,202 @@
+"""An arm against the baseline, request by request: who flipped, and how the numbers moved."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from audit.measuring.groups import Group, number
+from audit.measuring.votes import ABSENT
+from audit.results import Difference, Direction, Flips
+from audit.statistics.agreement import confusion
+from audit.statistics.discrepancy import squared_discrepancy, squared_variance
+from audit.statistics.intervals import Estimate, t_interval
+from audit.statistics.pairs import compare, mcnemar, stuart_maxwell
+from audit.statistics.shares import Shares, shares_by
+from audit.types import Floats, State
+
+UNPAIRED = "unpaired: the arms share no seeds"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same probe and attribute in the baseline and in another arm."""
+
+    baseline: Group
+    arm: Group
+
+    @property
+    def paired(self) -> npt.NDArray[np.bool_]:
+        """[R] whether both arms drew a request from the same noise."""
+        first, second = self.baseline.votes.arm, self.arm.votes.arm
+        return self.arm.requests.paired(first, second)
+
+
+def pairs(groups: Sequence[Group]) -> Iterator[Pair]:
+    """Yield every arm with the baseline: the first arm that the same probe read."""
+    baselines: dict[tuple[str, str], Group] = {}
+    for group in groups:
+        first = baselines.setdefault((group.votes.probe, group.votes.attribute), group)
+        if first is not group:
+            yield Pair(first, group)
+
+
+def differences(pair: Pair) -> Iterator[Difference]:
+    """Yield the change of every share, of the squared discrepancy, and of what could be read.
+
+    Over all prompts, and of the shares for each prompt; two-sided p-values of no change, not yet
+    adjusted.
+    """
+    if not pair.paired.any():
+        yield from _unpaired(pair)
+        return
+    group, rows = pair.arm, pair.paired
+    before, after = pair.baseline.votes.hard[rows], group.votes.hard[rows]
+    prompt = group.requests.prompt[rows]
+    both = ~(np.isnan(before[:, 0]) | np.isnan(after[:, 0]))
+    dropped = int((~both).sum())
+    found = compare(
+        before,
+        after,
+        group.target,
+        prompts=prompt,
+        seeds=group.seeds[rows],
+        design=group.design,
+        level=group.level,
+    )
+    yield from _shares(pair, found.difference, dropped, None, "paired-t")
+    n, df = int(both.sum()), _df(found.difference)
+    for metric, change in (("fd_debiased", found.distance), ("fd2_debiased", found.squared)):
+        ends = (change.low, change.high, change.level)
+        estimate = Estimate(change.value, np.nan, *ends, n, df, "paired-mover")
+        yield _difference(pair, metric, estimate, dropped, "lower")
+    yield _readable(pair, rows)
+    prompts = group.requests.prompts
+    if len(prompts) > 1:
+        each = shares_by(after - before, prompt, len(prompts))
+        lost = np.bincount(prompt[~both], minlength=len(prompts))
+        for j, name in enumerate(prompts):
+            yield from _shares(pair, each[j], int(lost[j]), name, "paired-t")
+
+
+def flips(pair: Pair) -> Iterator[Flips]:
+    """Yield the table of flips over all prompts and of each, with its test, not yet adjusted."""
+    group, rows = pair.arm, pair.paired
+    if not rows.any():
+        return
+    before, after = pair.baseline.votes.codes[rows], group.votes.codes[rows]
+    prompt, prompts = group.requests.prompt[rows], group.requests.prompts
+    yield _flips(pair, before, after, None)
+    if len(prompts) > 1:
+        order = prompt.argsort(kind="stable")
+        ends = np.searchsorted(prompt[order], np.arange(len(prompts) + 1))
+        for j, name in enumerate(prompts):
+            some = order[ends[j] : ends[j + 1]]
+            yield _flips(pair, before[some], after[some], name)
+
+
+def _flips(
+    pair: Pair, before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], prompt: str | None
+) -> Flips:
+    classes = pair.arm.votes.classes
+    table = confusion(before, after, len(classes))
+    n = int(table.sum())
+    two = len(classes) == 2
+    test = mcnemar(int(table[1, 0]), int(table[0, 1])) if two else None
+    return Flips(
+        **pair.arm.about,
+        prompt=prompt,
+        baseline=pair.baseline.votes.arm,
+        classes=classes,
+        counts=tuple(tuple(map(int, row)) for row in table),
+        n=n,
+        dropped=len(before) - n,
+        test="mcnemar-exact" if test else "stuart-maxwell",
+        p=None if n == 0 else test.exact if test else stuart_maxwell(table).p,
+        p_mid=test.mid_p if test and n else None,
+    )
+
+
+def _shares(
+    pair: Pair, found: Shares, dropped: int, prompt: str | None, method: str
+) -> Iterator[Difference]:
+    df = _df(found)
+    for k, name in enumerate(pair.arm.votes.classes):
+        se = float(found.cov[k, k]) ** 0.5
+        estimate = t_interval(float(found.p[k]), se, df, int(found.n), pair.arm.level)
+        estimate = replace(estimate, low=max(estimate.low, -1), high=min(estimate.high, 1))
+        row = _difference(pair, "share", replace(estimate, method=method), dropped, "none")
+        yield row.model_copy(update={"class_": name, "prompt": prompt})
+
+
+def _readable(pair: Pair, rows: npt.NDArray[np.bool_]) -> Difference:
+    """Compare how much could be read: a mitigation must not look fair by hiding faces."""
+    before, after = pair.baseline.votes.states[rows], pair.arm.votes.states[rows]
+    there = (before != ABSENT) & (after != ABSENT)
+    b, a = (states[there] == State.OK for states in (before, after))
+    n = int(there.sum())
+    gained, lost = int((a & ~b).sum()), int((b & ~a).sum())
+    found = shares_by((a.astype(float) - b)[:, None], np.zeros(n, np.int64), 1)[0]
+    se = float(found.cov[0, 0]) ** 0.5 if n > 1 else np.nan
+    estimate = t_interval(float(found.p[0]), se, max(n - 1, 1), n, pair.arm.level)
+    row = _difference(
+        pair, "detection_rate", replace(estimate, method="paired-t"), int((~there).sum()), "higher"
+    )
+    return row.model_copy(update={"p": mcnemar(gained, lost).exact if n else None})
+
+
+def _unpaired(pair: Pair) -> Iterator[Difference]:
+    before, after = pair.baseline.hard.pooled, pair.arm.hard.pooled
+    target = pair.arm.target
+    both = Shares(
+        after.p - before.p,
+        after.cov + before.cov,
+        np.minimum(after.n, before.n),
+        np.minimum(after.units, before.units),
+        np.minimum(after.df, before.df),
+        hard=False,
+    )
+    yield from _shares(pair, both, 0, None, UNPAIRED)
+    change = float(squared_discrepancy(after, target) - squared_discrepancy(before, target))
+    variance = sum(_variance(found, target) for found in (before, after))
+    estimate = t_interval(change, variance**0.5, _df(both), int(both.n), pair.arm.level)
+    yield _difference(pair, "fd2_debiased", replace(estimate, method=UNPAIRED), 0, "lower")
+
+
+def _variance(found: Shares, target: Floats) -> float:
+    return float(squared_variance(found.p - target, found.cov))
+
+
+def _df(found: Shares) -> float:
+    return float(found.df) if np.isfinite(found.df) else max(float(found.units) - 1, 1)
+
+
+def _difference(
+    pair: Pair, metric: str, found: Estimate, dropped: int, direction: Direction
+) -> Difference:
+    nothing = found.n == 0
+    return Difference(
+        **pair.arm.about,
+        metric=metric,
+        baseline=pair.baseline.votes.arm,
+        value=number(found.value),
+        ci_low=number(found.low),
+        ci_high=number(found.high),
+        level=found.level,
+        n=found.n,
+        dropped=dropped,
+        p=two_sided(found),
+        direction=direction,
+        method="not measured: no pair was read on both sides" if nothing else found.method,
+    )
+
+
+def two_sided(found: Estimate) -> float | None:
+    """Return the p-value of no change: 1 where nothing varies and nothing changed."""
+    if not np.isfinite(found.value) or not np.isfinite(found.se):
+        return None
+    if found.se == 0:
+        return 1.0 if found.value == 0 else 0.0
+    return float(2 * stats.t.sf(abs(found.value) / found.se, found.df))

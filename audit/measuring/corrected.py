@@ -1,0 +1,199 @@
+"""Shares and distances freed of what the errors of the probe do to them."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import numpy as np
+from scipy import stats
+
+from audit.error_cards import Confusion, ErrorCard
+from audit.measuring.bounds import measured, one_sided
+from audit.measuring.groups import NOTHING_READ, Group, Scored, number
+from audit.results import Warned
+from audit.statistics.correction import correct, prediction_powered
+from audit.statistics.intervals import Interval, share_interval
+from audit.statistics.multiplicity import holm
+from audit.statistics.shares import Shares
+from audit.types import Floats, Measurement, Metric
+
+UNEQUAL = 0.05
+"""Holm-adjusted p below which errors are said to differ between groups of people."""
+
+
+def refusal(group: Group, card: ErrorCard | str | None) -> str | None:
+    """Say why the shares of a group cannot be corrected; None where they can."""
+    confusion = confusion_of(group, card)
+    if isinstance(confusion, str):
+        return confusion
+    if group.hard.pooled.n == 0:
+        return NOTHING_READ
+    return "; ".join(confusion.calibration.refusals()) or None
+
+
+def confusion_of(group: Group, card: ErrorCard | str | None) -> Confusion | str:
+    """Return the table of a group's probe and attribute, or in words why there is none."""
+    votes = group.votes
+    if not isinstance(card, ErrorCard):
+        return card or f"no error card of probe {votes.probe!r}"
+    found = card.attributes.get(votes.attribute)
+    if found is None:
+        return f"the error card of probe {votes.probe!r} says nothing of {votes.attribute}"
+    if found.classes != votes.classes:
+        return f"the error card of probe {votes.probe!r} has other classes of {votes.attribute}"
+    return found
+
+
+def measure_corrected(
+    group: Group, card: ErrorCard | str | None, metrics: Sequence[Metric], listed: Collection[str]
+) -> Iterator[Scored]:
+    """Yield `share_corrected` and every listed metric of corrected shares, `<metric>_corrected`.
+
+    Refused corrections yield rows without a value, whose method is the reason.
+    """
+    chosen = [m for m in metrics if m.name in listed and "soft_shares" not in m.columns]
+    why_not = refusal(group, card)
+    confusion = confusion_of(group, card)
+    if why_not is not None or isinstance(confusion, str):
+        yield from _refused(group, chosen, f"not corrected: {why_not}")
+        return
+    table, raw = confusion.calibration, group.hard.pooled
+    found = correct(raw, table, level=group.level)
+    method = " ".join([found.method, *found.warnings])
+
+    def ends(level: float) -> Interval:
+        return correct(raw, table, level=level).interval
+
+    yield from _shares(group, "corrected", found.shares, found.interval, method, ends)
+    yield from _distances(group, "corrected", found.shares, chosen, method)
+
+
+def measure_powered(
+    group: Group, truth: Floats, metrics: Sequence[Metric], listed: Collection[str]
+) -> Iterator[Scored]:
+    """Yield shares by prediction-powered inference, `share_ppi`, and `<metric>_ppi` of them.
+
+    Args:
+        group: What the probe read.
+        truth: [R, K] votes of people on a random sample; NaN rows elsewhere.
+        metrics: Of shares.
+        listed: Names of those that are wanted.
+    """
+    both = ~np.isnan(truth[:, 0]) & ~np.isnan(group.votes.hard[:, 0])
+    n = int(both.sum())
+    if n < 2:
+        return
+    found = prediction_powered(
+        group.hard.pooled, truth[both], group.votes.hard[both], weight="optimal"
+    )
+    method = f"prediction-powered, {n} images labelled by people"
+
+    def ends(level: float) -> Interval:
+        return share_interval(found, level)
+
+    chosen = [m for m in metrics if m.name in listed and "soft_shares" not in m.columns]
+    yield from _shares(group, "ppi", found, ends(group.level), method, ends)
+    yield from _distances(group, "ppi", found, chosen, method)
+
+
+def warn_corrected(group: Group, card: ErrorCard | str | None) -> Iterator[Warned]:
+    """Say where a correction is larger than the effect, and where errors differ by group."""
+    confusion = confusion_of(group, card)
+    if isinstance(confusion, str) or refusal(group, card) is not None:
+        return
+    votes, raw = group.votes, group.hard.pooled.p
+    found = correct(group.hard.pooled, confusion.calibration, level=group.level)
+    moved, effect = abs(found.shares.p - raw).max(), abs(raw - group.target).max()
+    if moved > effect:
+        message = (
+            f"{votes.attribute} by {votes.probe}: the correction for its errors, {moved:.3f}, "
+            f"exceeds the distance from the target, {effect:.3f}: the probe decides the answer"
+        )
+        yield Warned(code="correction_exceeds_effect", message=message, arm=votes.arm)
+
+
+def unequal_errors(confusion: Confusion) -> dict[str, float]:
+    """Test whether errors are alike in all groups: `attribute, true class` -> Holm-adjusted p."""
+    tests = {}
+    for attribute, tables in confusion.groups.items():
+        for k, name in enumerate(confusion.classes):
+            rows = np.array([table[k] for table in tables.values()])
+            rows = rows[rows.sum(axis=1) > 0][:, rows.sum(axis=0) > 0]
+            if min(rows.shape, default=0) > 1:
+                tests[f"{attribute}, {name}"] = float(stats.chi2_contingency(rows).pvalue)
+    return dict(zip(tests, map(float, holm(list(tests.values()))), strict=True))
+
+
+def _shares(
+    group: Group,
+    what: str,
+    found: Shares,
+    interval: Interval,
+    method: str,
+    ends: Callable[[float], Interval],
+) -> Iterator[Scored]:
+    for k, name in enumerate(group.votes.classes):
+
+        def bounds(level: float, k: int = k) -> tuple[float, float]:
+            one = ends(2 * level - 1)
+            return float(one.low[k]), float(one.high[k])
+
+        row = Measurement(
+            metric=f"share_{what}",
+            value=number(found.p[k]),
+            n=int(found.n),
+            method=method,
+            direction="none",
+            class_=name,
+            ci_low=number(interval.low[k]),
+            ci_high=number(interval.high[k]),
+            level=group.level,
+            n_effective=number(found.n_effective),
+            **group.about,
+        )
+        yield Scored(row, bounds)
+
+
+def _distances(
+    group: Group, what: str, found: Shares, metrics: Sequence[Metric], method: str
+) -> Iterator[Scored]:
+    for metric in metrics:
+        tests = measured(metric, found, group.target, group.level)
+        row = Measurement(
+            metric=f"{metric.name}_{what}",
+            value=number(tests.value),
+            n=int(found.n),
+            method=f"{method}, {tests.method}",
+            direction=metric.better,
+            ci_low=number(tests.low),
+            ci_high=number(tests.high),
+            level=group.level,
+            n_effective=number(found.n_effective),
+            null_low=number(tests.null_low),
+            null_high=number(tests.null_high),
+            **group.about,
+        )
+        yield Scored(row, one_sided(metric, found, group.target))
+
+
+def _refused(group: Group, metrics: Sequence[Metric], reason: str) -> Iterator[Scored]:
+    n = int(group.hard.pooled.n)
+    for name in group.votes.classes:
+        row = Measurement(
+            metric="share_corrected",
+            value=None,
+            n=n,
+            method=reason,
+            direction="none",
+            class_=name,
+            **group.about,
+        )
+        yield Scored(row)
+    for metric in metrics:
+        row = Measurement(
+            metric=f"{metric.name}_corrected",
+            value=None,
+            n=n,
+            method=reason,
+            direction=metric.better,
+            **group.about,
+        )
+        yield Scored(row)

@@ -1,0 +1,110 @@
+"""What became of every image and reading, and what the missing ones could hide at worst."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from audit.measuring.groups import Group, Scored, number
+from audit.measuring.votes import ABSENT
+from audit.results import StateCount, Warned
+from audit.statistics.intervals import wilson
+from audit.statistics.missing import worst_case
+from audit.types import Measurement, State
+
+LARGEST_MISSING = 0.20
+"""Share of images without a reading above which a run is warned of."""
+LARGEST_DIFFERENCE = 0.05
+"""Difference of that share between an arm and the baseline above which arms do not compare."""
+
+
+def count_images(images: pd.DataFrame, level: float) -> Iterator[StateCount]:
+    """Yield the states of the images of every arm, and of every prompt where there are several."""
+    several = images["prompt_id"].nunique() > 1
+    for arm, rows in images.groupby("arm", sort=False):
+        yield from _counts(rows["status"].to_numpy(str), level, arm=str(arm))
+        if several:
+            for prompt, some in rows.groupby("prompt_id", sort=False):
+                states = some["status"].to_numpy(str)
+                yield from _counts(states, level, arm=str(arm), prompt=str(prompt))
+
+
+def count_readings(group: Group) -> Iterator[StateCount]:
+    """Yield the states of the readings of one arm, probe and attribute, and of each prompt."""
+    states, requests = group.votes.states, group.requests
+    yield from _counts(states, group.level, **group.about)
+    if len(requests.prompts) > 1:
+        for j, prompt in enumerate(requests.prompts):
+            some = states[requests.prompt == j]
+            yield from _counts(some, group.level, prompt=prompt, **group.about)
+
+
+def bound_missing(group: Group) -> Iterator[Scored]:
+    """Yield the smallest and largest shares, and discrepancies, that missing readings allow."""
+    states = group.votes.states
+    seen = states == State.OK
+    missing = int(((states != ABSENT) & ~seen).sum())
+    if missing == 0:
+        return
+    counts = np.bincount(group.votes.codes[seen], minlength=len(group.votes.classes))
+    bounds = worst_case(counts, missing, group.target)
+    n = int(seen.sum()) + missing
+    method = f"worst case over {missing} of {n} images without a reading"
+
+    def row(metric: str, value: float, direction: str, name: str | None = None) -> Scored:
+        return Scored(
+            Measurement(
+                metric=metric,
+                value=number(value),
+                n=n,
+                method=method,
+                direction=direction,
+                class_=name,
+                **group.about,
+            )
+        )
+
+    for k, name in enumerate(group.votes.classes):
+        yield row("share_missing_low", float(bounds.low[k]), "none", name)
+        yield row("share_missing_high", float(bounds.high[k]), "none", name)
+    yield row("fd_missing_low", bounds.distance_low, "lower")
+    yield row("fd_missing_high", bounds.distance_high, "lower")
+
+
+def warn_missing(groups: Sequence[Group]) -> Iterator[Warned]:
+    """Say where much is missing, and where an arm misses more or less than the baseline."""
+    baseline: dict[tuple[str, str], float] = {}
+    for group in groups:
+        votes = group.votes
+        there = votes.states != ABSENT
+        if not there.any():
+            continue
+        rate = float((votes.states[there] != State.OK).mean())
+        first = baseline.setdefault((votes.probe, votes.attribute), rate)
+        what = f"{votes.probe} did not read {votes.attribute} from {rate:.0%} of the images"
+        if rate > LARGEST_MISSING:
+            yield Warned(code="missing", message=f"{what}: see the worst case", arm=votes.arm)
+        if abs(rate - first) > LARGEST_DIFFERENCE:
+            message = f"{what}, but {first:.0%} of the baseline's: that alone may move shares"
+            yield Warned(code="missing_differs", message=message, arm=votes.arm)
+
+
+def _counts(states: npt.NDArray[np.str_], level: float, **about: str) -> Iterator[StateCount]:
+    there = states[states != ABSENT]
+    n = len(there)
+    for state in State:
+        count = int((there == state.value).sum())
+        if count == 0 and state is not State.OK:
+            continue
+        interval = wilson(count / n, n, level) if n else None
+        yield StateCount(
+            state=state.value,
+            count=count,
+            n=n,
+            share=count / n if n else None,
+            ci_low=float(interval.low) if interval else None,
+            ci_high=float(interval.high) if interval else None,
+            level=level,
+            **about,
+        )
