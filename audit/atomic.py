@@ -53,7 +53,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
             yield part
             if durable:
                 _flush(part)
-            os.replace(part, path)  # noqa: PTH105 - the name that fault injection patches
+            part.replace(path)
             if durable:
                 _flush(path.parent)
     except BaseException:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SPEC, MANIFEST, IMAGES = "spec.yaml", "run.json", "images.parquet"
 LABELS, RESULTS, REPORT = "labels.parquet", "results.json", "report.html"
+JUNIT, CHECKLIST = "junit.xml", "checklist.md"
 LOCK, HOLDER = ".lock", ".lock.json"
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "pandas", "scipy", "pillow")
 
@@ -123,12 +124,12 @@ class RunFolder:
             before = read_manifest(self.path) if (self.path / MANIFEST).is_file() else {}
             if before and before.get("digest") != self.manifest["digest"]:
                 raise InputError(f"{self.path}: holds a run of another spec; choose another --out")
-            self.update(status="running", started=_now(), finished=None, **environment())
+            self.update(status="running", started=now(), finished=None, **environment())
             try:
                 yield self
             except BaseException as error:
                 stopped = isinstance(error, KeyboardInterrupt)
-                self.update(status="interrupted" if stopped else "failed", finished=_now())
+                self.update(status="interrupted" if stopped else "failed", finished=now())
                 raise
 
     def update(self, **entries: Any) -> None:
@@ -200,11 +201,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def environment() -> dict[str, Any]:
     """Return what numbers may depend on besides the spec."""
     return {
-        "suite": version("bias-audit"),
+        "suite": suite(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": {name: version(name) for name in PACKAGES},
     }
+
+
+def suite() -> str:
+    """Return the version of this package."""
+    return version("bias-audit")
 
 
 def _held_by(holder: Path) -> str:
@@ -222,5 +228,6 @@ def _interval(m: Any) -> str:
     return f"{m.value:.3f}{between}"
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as `run.json` writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

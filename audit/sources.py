@@ -42,7 +42,7 @@ class ImageFolder:
 
     root: Path
     images: tuple[Listed, ...]
-    skipped: Mapping[str, int] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
     """Files of other formats, by suffix."""
     unreadable: list[str] = field(default_factory=list)
     """What is wrong with each file that could not be decoded."""

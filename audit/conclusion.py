@@ -1,0 +1,102 @@
+"""The tables of a run in, `results.json` out: numbers, verdicts, features, where they are from."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from audit import embedding, error_cards, results
+from audit.error_cards import ErrorCard
+from audit.folder import RESULTS, Run
+from audit.measurement import measure
+from audit.measuring.quality import Embeddings
+from audit.progress import Progress
+from audit.results import Entry, FeatureRecord, Provenance, Results, Warned
+from audit.store import Store
+from audit.supply import Supply
+
+
+def conclude(
+    run: Run,
+    supply: Supply,
+    store: Store,
+    progress: Progress,
+    *,
+    features: Sequence[FeatureRecord] = (),
+    warnings: Sequence[Warned] = (),
+) -> Results:
+    """Measure a run, decide on its gates, and write `results.json`.
+
+    The same tables give the same bytes: no time, no device and no batch size enters.
+
+    Args:
+        run: A run folder whose tables are written.
+        supply: Of encoders and of the probes' fingerprints.
+        store: Holds embeddings.
+        progress: Told what is being done.
+        features: The feature sets used.
+        warnings: Of the steps before.
+    """
+    benchmark = supply.benchmark
+    progress.begin("embedding", len(benchmark.encoders))
+    embeddings = []
+    for encoder in supply.encoders():
+        embeddings.append(_embeddings(run, encoder, supply, store))
+        progress.advance(1)
+    progress.begin("measuring", 1)
+    measured = measure(
+        run.images, run.labels, benchmark, embeddings=embeddings, cards=_cards(supply)
+    )
+    found = Results(
+        benchmark=run.manifest["benchmark"],
+        title=benchmark.title,
+        arms=measured.arms,
+        prompts=dict(measured.prompts),
+        measurements=tuple(Entry(**asdict(one)) for one in measured.measurements),
+        states=measured.states,
+        comparisons=measured.comparisons,
+        flips=measured.flips,
+        probes=measured.probes,
+        agreement=measured.agreement,
+        features=tuple(features),
+        provenance=Provenance.model_validate(
+            {
+                **{
+                    name: run.manifest[name] for name in ("digest", "suite", "packages", "made_of")
+                },
+                "estimands": measured.estimands,
+                "warnings": (*warnings, *measured.warnings),
+                "seed": benchmark.seed,
+                "seed_scheme": benchmark.seed_scheme,
+                "level": benchmark.statistics.level,
+                "resamples": benchmark.statistics.resamples,
+            }
+        ),
+    )
+    results.write(run.folder / RESULTS, found)
+    progress.advance(1)
+    return found
+
+
+def _embeddings(run: Run, encoder: Any, supply: Supply, store: Store) -> Embeddings:
+    benchmark = supply.benchmark
+    prompts = {prompt.id: prompt.text for prompt in benchmark.prompts}
+    reference = None
+    if benchmark.reference_images is not None:
+        folder = supply.spec.folder / benchmark.reference_images
+        reference = embedding.of_folder(folder, encoder, store)
+    return Embeddings(
+        encoder=encoder.name,
+        extractor=getattr(encoder, "extractor", encoder.name),
+        images=embedding.of_images(run.images, run.store, encoder, store),
+        texts=embedding.of_prompts(prompts, encoder),
+        reference=reference,
+    )
+
+
+def _cards(supply: Supply) -> dict[str, ErrorCard | str]:
+    """Return by probe what is known of its errors, or why nothing is."""
+    cards: dict[str, ErrorCard | str] = {}
+    for component in supply.benchmark.probes:
+        probe = supply.probe(component)
+        cards[component.label] = error_cards.find(probe.name, probe.fingerprint)
+    return cards

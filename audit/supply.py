@@ -1,0 +1,77 @@
+"""Plugins as a benchmark names them: built with their options and with what the run fills in."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from audit import registry
+from audit.component import Component
+from audit.spec import Benchmark, Spec
+from audit.types import Encoder, Mitigation, Model, Probe
+
+
+class Supply:
+    """Builds the plugins of one benchmark on one device; a model is built once and shared."""
+
+    def __init__(self, spec: Spec, benchmark: Benchmark, device: str | None = None) -> None:
+        self.spec = spec
+        self.benchmark = benchmark
+        self.device = device or default_device()
+        self._models: dict[str, Model] = {}
+        self._probes: dict[str, Probe] = {}
+
+    def model(self, name: str) -> Model:
+        """Return a model of the spec by its name there."""
+        if name not in self._models:
+            self._models[name] = self.build("models", self.spec.models[name])
+        return self._models[name]
+
+    def probe(self, component: Component) -> Probe:
+        """Return a probe; the same component is built once."""
+        if (key := component.model_dump_json()) not in self._probes:
+            self._probes[key] = self.build("probes", component)
+        return self._probes[key]
+
+    def encoders(self) -> Iterable[Encoder]:
+        """Yield the encoders of the benchmark."""
+        for component in self.benchmark.encoders:
+            yield self.build("encoders", component)
+
+    def mitigation(self, component: Component, **found: Any) -> Mitigation:
+        """Return a mitigation, given what it asks for by the names of its options."""
+        classes = {name: self.benchmark.classes_of(name) for name in self.benchmark.attributes}
+        target = {name: self.benchmark.target_of(name) for name in self.benchmark.attributes}
+        made: Mitigation = self.build(
+            "mitigations", component, classes=classes, target=target, **found
+        )
+        return made
+
+    def build(self, kind: str, component: Component, **found: Any) -> Any:
+        """Build any plugin: options of the spec first, then what the run has under their names."""
+        takes = registry.options(registry.find(kind, component.name))
+        given = {"device": self.device, "seed": self.benchmark.seed, **found}
+        filled = {name: value for name, value in given.items() if name in takes}
+        return registry.build(kind, component.name, **(filled | self._anchored(component)))
+
+    def _anchored(self, component: Component) -> dict[str, Any]:
+        """Return options with paths that exist beside the spec made absolute."""
+        return {
+            name: str(self.spec.folder / value) if self._is_path(value) else value
+            for name, value in component.options.items()
+        }
+
+    def _is_path(self, value: Any) -> bool:
+        looks = isinstance(value, str) and ("/" in value or bool(Path(value).suffix))
+        return looks and (self.spec.folder / value).exists()
+
+
+def default_device() -> str:
+    """Return the fastest device of this machine: a GPU where torch sees one."""
+    if sys.platform == "linux" and not [*Path("/dev").glob("nvidia*"), *Path("/dev").glob("kfd")]:
+        return "cpu"  # said at once: importing torch takes seconds
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
