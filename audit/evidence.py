@@ -1,0 +1,102 @@
+"""Evidence for a feature set: where, when and in which images its latents fire."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from audit.types import FeatureSet, Floats, StepCodes
+
+PICTURED = 8
+"""Latents of a class that are shown with images."""
+IMAGES = 6
+"""Images shown of a latent."""
+
+
+class Tally:
+    """Sums over codes that pass by on their way to a ranking."""
+
+    def __init__(self, images: int, steps: int) -> None:
+        self.by_image = np.zeros((images, 0))
+        """[N, L] mean activation of a latent in an image."""
+        self.by_step = np.zeros((steps, 0))
+        """[T, L]."""
+        self.by_position = np.zeros((0, 0))
+        """[P, L]."""
+        self._seen = np.zeros(steps, int)
+
+    def passing(self, codes: Iterator[StepCodes]) -> Iterator[StepCodes]:
+        """Yield what comes, summed up; each step brings the images in the same order."""
+        for batch in codes:
+            z = batch.latents
+            if not self.by_image.shape[1]:
+                self.by_image = np.zeros((len(self.by_image), z.shape[2]))
+                self.by_step = np.zeros((len(self.by_step), z.shape[2]))
+                self.by_position = np.zeros(z.shape[1:])
+            n, steps = len(self.by_image), len(self.by_step)
+            first = self._seen[batch.step]
+            self._seen[batch.step] += len(z)
+            over_positions = z.mean(axis=1, dtype=np.float64)
+            self.by_image[first : first + len(z)] += over_positions / steps
+            self.by_step[batch.step] += over_positions.sum(axis=0) / n
+            self.by_position += z.sum(axis=0, dtype=np.float64) / (n * steps)
+            yield batch
+
+
+def describe(
+    features: FeatureSet,
+    tally: Tally,
+    labels: npt.NDArray[np.int64],
+    images: Sequence[int],
+    held_out: npt.NDArray[np.bool_],
+) -> list[dict[str, Any]]:
+    """Return a plain description of every latent of a feature set.
+
+    Args:
+        features: The feature set.
+        tally: Of the codes that it was found in.
+        labels: [N] class of each image.
+        images: [N] number of each image, as evidence refers to it.
+        held_out: [N] images on which the AUC is measured.
+    """
+    described = []
+    for row, name in enumerate(features.classes):
+        pairs = zip(features.latents[name], features.effects[name], strict=True)
+        for rank, (latent, effect) in enumerate(pairs):
+            activation = tally.by_image[:, latent]
+            entry: dict[str, Any] = {
+                "class": name,
+                "latent": latent,
+                "effect": float(effect),
+                "mean_activation": float(activation.mean()),
+                "auc": auc(activation[held_out], labels[held_out] == row),
+            }
+            if rank < PICTURED:
+                strongest = np.argsort(-activation, kind="stable")[:IMAGES]
+                entry["steps"] = _rounded(tally.by_step[:, latent])
+                entry["positions"] = _rounded(tally.by_position[:, latent])
+                entry["images"] = [
+                    {"image": int(images[i]), "activation": float(activation[i])}
+                    for i in strongest
+                ]
+            described.append(entry)
+    return described
+
+
+def auc(scores: Floats, positive: npt.NDArray[np.bool_]) -> float | None:
+    """Return P(a positive scores above a negative), ties counted half; None without both.
+
+    >>> auc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))
+    0.875
+    """
+    n = int(positive.sum())
+    if n == 0 or n == len(positive):
+        return None
+    ranks = rankdata(scores)
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * (len(positive) - n)))
+
+
+def _rounded(values: Floats) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]

@@ -1,0 +1,100 @@
+"""Controls of steering: what an SAE does that edits nothing, and random latents of equal mass."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audit.dissection import Dissection
+from audit.errors import SpecError
+from audit.mitigations.steer import LatentSteering, steer
+from audit.sae import SAE
+from audit.types import Edit, FeatureSet, Model, Moment
+from audit.weights import fingerprint
+
+
+class Spliced:
+    """Passes the activations of a hookpoint through an edit that knows no class."""
+
+    def __init__(self, features: FeatureSet, edit: Edit, name: str) -> None:
+        self.features = features
+        self.edit = edit
+        self.fingerprint = fingerprint(name, features.hookpoint, features.sae)
+
+    @contextmanager
+    def applied(self, model: Model) -> Iterator[Model]:
+        """Splice the edit into `model` while the block runs.
+
+        Raises:
+            SpecError: the SAE is of another model.
+        """
+        if model.fingerprint != self.features.model:
+            raise SpecError("the SAE was trained on another model: discover it in this one")
+        with model.hooked(self.features.hookpoint, self.edit):
+            yield model
+
+
+def identity(*, features: Dissection) -> Spliced:
+    """Add the decoded change of a code that did not change: draws the baseline's very pixels."""
+    sae = features.sae
+
+    @torch.no_grad()
+    def edit(x: Tensor, moment: Moment) -> Tensor:
+        z = sae.to(x.device).encode(sae.tokens(x).float())
+        return x + sae.activation((z - z) @ sae.decoder, like=x)
+
+    return Spliced(features.features, edit, "identity")
+
+
+def reconstruction(*, features: Dissection) -> Spliced:
+    """Replace activations by their reconstruction: what the SAE costs without any steering."""
+    sae: SAE = features.sae
+
+    @torch.no_grad()
+    def edit(x: Tensor, moment: Moment) -> Tensor:
+        return sae.activation(sae.to(x.device)(sae.tokens(x).float()), like=x)
+
+    return Spliced(features.features, edit, "reconstruction")
+
+
+def random_features(
+    *,
+    features: Dissection,
+    target: Mapping[str, Mapping[str, float]],
+    scale: float | str = "auto",
+    draws: int = 0,
+    seed: int = 0,
+) -> LatentSteering:
+    """Steer as `steer` does, with random latents of the same activation mass.
+
+    Args:
+        features: The feature set; the latents drawn are none of its own.
+        target: By attribute: the share wanted of each class.
+        scale: As for `steer`.
+        draws: Which of many random sets to take.
+        seed: Of the assignment, the same as for `steer`.
+
+    Raises:
+        SpecError: the SAE has too few other latents that fire.
+    """
+    found = features.features
+    mass = features.sae.mean_activation.double().cpu().numpy()
+    taken = {latent for ids in found.latents.values() for latent in ids}
+    free = [latent for latent in np.argsort(mass) if mass[latent] > 0 and latent not in taken]
+    if len(free) < 2 * len(taken):
+        raise SpecError(f"random-features: only {len(free)} latents beside the feature set fire")
+    generator = np.random.default_rng(draws)
+    latents = {}
+    for name, ids in found.latents.items():
+        chosen = []
+        for latent in ids:
+            # One of the eight that are nearest in mass and not drawn yet.
+            near = sorted(free, key=lambda other: abs(mass[other] - mass[latent]))[:8]
+            chosen.append(int(generator.choice(near)))
+            free.remove(chosen[-1])
+        latents[name] = tuple(chosen)
+    control = replace(features, features=replace(found, latents=latents, ranking="random"))
+    return steer(features=control, target=target, scale=scale, seed=seed)

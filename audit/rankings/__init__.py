@@ -1,0 +1,1 @@
+"""Rules that order latents by what they do to a class: pure functions of SAE codes."""

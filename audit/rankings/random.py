@@ -1,0 +1,42 @@
+"""The control: another ranking's effects, handed to latents that fire as much."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from audit.rankings.integrated_gradients import integrated_gradients
+from audit.types import Floats, Ranking, StepCodes
+
+_NEIGHBOURS = 32
+"""Latents that swap effects with one another: neighbours in activation mass."""
+
+
+def random(*, seed: int = 0) -> Ranking:
+    """Rank latents at random, so that the found set has the activation mass of a real one.
+
+    The effects of integrated gradients are shuffled among latents of like mass; dead latents keep
+    none.
+    """
+    effects_of = integrated_gradients()
+
+    def rank(codes: Iterator[StepCodes]) -> Floats:
+        mass = np.zeros(0)
+
+        def weighed() -> Iterator[StepCodes]:
+            nonlocal mass
+            for batch in codes:
+                fired = batch.latents.sum(axis=(0, 1), dtype=np.float64)
+                mass = mass + fired if mass.size else fired
+                yield batch
+
+        effects = effects_of(weighed())
+        order = np.argsort(mass, kind="stable")
+        order = order[mass[order] > 0]
+        draw = np.random.default_rng(seed)
+        shuffled = np.zeros_like(effects)
+        for start in range(0, len(order), _NEIGHBOURS):
+            group = order[start : start + _NEIGHBOURS]
+            shuffled[:, group] = effects[:, draw.permutation(group)]
+        return shuffled
+
+    return rank

@@ -1,0 +1,103 @@
+"""Recording of activations while a model draws: to disk in float16, and back in mixed batches."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from audit.errors import InputError
+from audit.types import Moment, Request
+
+_POOL = 8
+"""Batches in the mixing pool; a half of it is served before it is filled up again."""
+
+
+class Recording:
+    """Activations of one hookpoint: [steps, images, ...] in a file, never as a whole in memory.
+
+    Each image has its row whatever the order or the size of batches, so a recording of a model
+    that draws reproducibly is reproducible.
+    """
+
+    def __init__(self, path: Path, requests: Sequence[Request] = ()) -> None:
+        """Record the drawing of `requests` into the file `path`, made at the first activation.
+
+        Without requests the file is one that was recorded before.
+        """
+        self.path = path
+        self._rows = {request: row for row, request in enumerate(requests)}
+        self._file: npt.NDArray[np.float16] | None = None
+        if not requests:
+            self._file = np.load(path, "r")
+
+    def edit(self, x: Tensor, moment: Moment) -> Tensor:
+        """Note an activation [N, ...] and return it: an edit that changes nothing.
+
+        Raises:
+            InputError: the activation is not finite in float16.
+        """
+        if self._file is None:
+            shape = (moment.steps, len(self._rows), *x.shape[1:])
+            self._file = np.lib.format.open_memmap(self.path, "w+", np.float16, shape)
+        half = x.detach().to("cpu", torch.float16).numpy()
+        if not np.isfinite(half).all():
+            raise InputError(f"step {moment.step}: activations are not finite in float16")
+        self._file[moment.step, [self._rows[request] for request in moment.requests]] = half
+        return x
+
+    @property
+    def file(self) -> npt.NDArray[np.float16]:
+        """What was recorded, [steps, images, ...], mapped from disk.
+
+        Raises:
+            InputError: the hookpoint did not run.
+        """
+        if self._file is None:
+            raise InputError("nothing was recorded: the hookpoint never ran")
+        return self._file
+
+    @property
+    def steps(self) -> int:
+        """Number of sampling steps."""
+        return len(self.file)
+
+    def at(self, step: int, images: npt.NDArray[np.int64] | slice = slice(None)) -> Tensor:
+        """Return the activations of a step, float32 [N, ...]."""
+        return torch.from_numpy(self.file[step, images].astype(np.float32))
+
+    def maps(self, images: npt.NDArray[np.int64], *, seed: int) -> Iterator[Tensor]:
+        """Yield activations without end, 64 at a time, in random order of images and steps."""
+        draw = np.random.default_rng(seed)
+        while True:
+            order = draw.permutation(self.steps * len(images))
+            for some in np.array_split(order, max(1, len(order) // 64)):
+                step, image = np.divmod(np.sort(some), len(images))
+                yield torch.from_numpy(self.file[step, images[image]].astype(np.float32))
+
+
+def mixed(tokens: Iterator[Tensor], *, size: int, count: int, seed: int) -> Iterator[Tensor]:
+    """Yield `count` batches of `size` tokens, mixed through a pool that is kept half full.
+
+    Args:
+        tokens: Endless, [any, D].
+        size: Tokens in a batch.
+        count: Number of batches.
+        seed: Of the mixing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    pool = next(tokens)[:0]
+    while count > 0:
+        fresh = [pool]
+        held = len(pool)
+        while held < _POOL * size:
+            fresh.append(next(tokens))
+            held += len(fresh[-1])
+        pool = torch.cat(fresh)
+        pool = pool[torch.randperm(len(pool), generator=generator)]
+        for _ in range(min(count, _POOL // 2)):
+            yield pool[:size]
+            pool = pool[size:]
+            count -= 1

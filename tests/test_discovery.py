@@ -1,0 +1,154 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted import STEPS, PlantedModel, PlantedProbe, requests
+
+from audit import dissection
+from audit.discovery import discover
+from audit.dose_response import decided
+from audit.errors import InputError, SpecError
+from audit.mitigations.controls import identity, random_features, reconstruction
+from audit.mitigations.steer import steer
+from audit.spec import Features
+
+WANTED = Features.model_construct(
+    **{
+        "model": "planted",
+        "attribute": "light",
+        "hookpoint": "block",
+        "images": 240,
+        "top": 2,
+        **{
+            name: Features.model_fields[name].get_default()
+            for name in ("ranking", "prompts", "seed")
+        },
+        "probe": {"name": "planted"},
+        "sae": Features.model_fields["sae"].annotation(expansion=2, k=4, tokens=400_000),
+    }
+)
+EVEN = {"light": {"dark": 0.5, "bright": 0.5}}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dissections")
+    return discover(
+        PlantedModel(), PlantedProbe(), WANTED, folder=folder, steps=STEPS, scales=(1, 2, 4)
+    )
+
+
+def share(model, count=300):
+    drawn = model.generate(requests(count, first=9000)).images
+    labels = decided(PlantedProbe().read(drawn), "light")
+    return float((labels == 1).mean())
+
+
+def steered(mitigation, model=None):
+    with mitigation.applied(model or PlantedModel()) as changed:
+        return share(changed)
+
+
+def test_the_latents_found_are_the_planted_directions(found):
+    rotation = PlantedModel().rotation
+    for name, column in (("bright", 0), ("dark", 8)):
+        best = found.sae.decoder[found.features.latents[name][0]]
+        assert float(best @ rotation[:, column]) > 0.9, name
+
+
+def test_steering_moves_the_share_to_the_target_and_random_latents_do_not(found):
+    before = share(PlantedModel())
+    assert before < 0.35, "the model is biased"
+    after = steered(steer(features=found, target=EVEN, scale="auto"))
+    assert abs(after - 0.5) < 0.08
+    skewed = steered(
+        steer(features=found, target={"light": {"dark": 0.2, "bright": 0.8}}, scale="auto")
+    )
+    assert skewed > 0.65
+    all_bright = {"light": {"bright": 1.0}}
+    bright = steered(steer(features=found, target=all_bright, scale=4.0))
+    control = steered(random_features(features=found, target=all_bright, scale=4.0))
+    assert bright - before > 0.3
+    assert abs(control - before) < 0.2 * (bright - before)
+
+
+def test_a_scale_of_one_and_the_identity_draw_the_very_pixels(found):
+    model = PlantedModel()
+    baseline = model.generate(requests(20)).images
+    for same in (
+        steer(features=found, target=EVEN, scale=1.0),
+        steer(features=found, target=EVEN, scale=0.0, mode="add"),
+        identity(features=found),
+    ):
+        with same.applied(model) as changed:
+            assert np.array_equal(changed.generate(requests(20)).images, baseline)
+    with reconstruction(features=found).applied(model) as changed:
+        assert not np.array_equal(changed.generate(requests(20)).images, baseline)
+
+
+def test_the_window_and_the_positions_bound_the_edit(found):
+    model, drawn = PlantedModel(), {}
+    options = {
+        "all": {},
+        "late": {"start": 0.5},
+        "early": {"stop": 0.5},
+        "few": {"positions": [0, 1]},
+    }
+    for name, option in options.items():
+        mitigation = steer(features=found, target={"light": {"bright": 1}}, scale=3, **option)
+        with mitigation.applied(model) as changed:
+            drawn[name] = changed.generate(requests(40)).images.mean()
+    assert drawn["all"] > max(drawn["late"], drawn["early"], drawn["few"])
+    assert min(drawn.values()) > model.generate(requests(40)).images.mean()
+    with pytest.raises(SpecError, match="need 0 <= from < to <= 1"):
+        steer(features=found, target=EVEN, scale=2, start=0.9, stop=0.1)
+
+
+def test_evidence_is_plain_and_complete(found):
+    evidence = found.evidence
+    assert evidence["images"] == evidence["read"] == 240
+    assert len(evidence["sae"]["fvu"]) == STEPS
+    assert max(evidence["sae"]["fvu"]) < 0.2
+    assert min(evidence["h_classifier"]["accuracy"]) > 0.7
+    best = next(entry for entry in evidence["latents"] if entry["class"] == "bright")
+    assert best["auc"] > 0.8
+    assert len(best["steps"]) == STEPS
+    assert len(best["positions"]) == 16
+    assert len(best["images"]) == 6
+    assert [dose["scale"] for dose in evidence["doses"]] == [1, 2, 4]
+    assert all(np.sum(dose["counts"]) == 48 for dose in evidence["doses"])
+
+
+def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
+    small = WANTED.model_copy(
+        update={"images": 60, "sae": WANTED.sae.model_copy(update={"tokens": 9000})}
+    )
+    first = discover(PlantedModel(), PlantedProbe(), small, **arguments)
+    monkeypatch.setattr(PlantedModel, "generate", None)
+    again = discover(PlantedModel(), PlantedProbe(), small, **arguments)
+    assert again.features == first.features
+    assert again.sae.fingerprint == first.sae.fingerprint
+    (home,) = (path for path in tmp_path.iterdir() if (path / dissection.FILE).exists())
+    assert len(list((home / "images").glob("*.png"))) > 0
+    assert len(list(tmp_path.iterdir())) == 2, "a recording, a dissection, no scratch"
+    (home / dissection.FILE).write_text("{")
+    with pytest.raises(InputError, match="not a feature set"):
+        discover(PlantedModel(), PlantedProbe(), small, **arguments)
+
+
+def test_what_does_not_fit_is_said(found, tmp_path):
+    other = PlantedModel()
+    other.fingerprint = "another"
+    for mitigation in (steer(features=found, target=EVEN, scale=2), identity(features=found)):
+        with pytest.raises(SpecError, match="another model"), mitigation.applied(other):
+            pass
+    with pytest.raises(SpecError, match="did you mean 'multiply'"):
+        steer(features=found, target=EVEN, scale=2, mode="multiplly")
+    with pytest.raises(SpecError, match="needs a dose-response"):
+        steer(features=replace(found, doses=()), target=EVEN)
+    with pytest.raises(SpecError, match="does not read 'age'"):
+        discover(
+            PlantedModel(), PlantedProbe(), WANTED.model_copy(update={"attribute": "age"}),
+            folder=tmp_path, steps=STEPS,
+        )  # fmt: skip

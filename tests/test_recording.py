@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+from planted import STEPS, PlantedModel, requests
+
+from audit.errors import InputError
+from audit.recording import Recording, mixed
+from audit.types import Moment
+
+
+def test_a_recording_does_not_depend_on_batches(tmp_path):
+    model, wanted = PlantedModel(), requests(10)
+    files = []
+    for size, order in ((10, 1), (3, 1), (4, -1)):
+        recording = Recording(tmp_path / f"{size}.npy", wanted)
+        listed = wanted[::order]
+        baseline = model.generate(listed).images
+        with model.hooked("block", recording.edit):
+            drawn = [model.generate(listed[i : i + size]).images for i in range(0, 10, size)]
+        assert np.array_equal(np.concatenate(drawn), baseline), "recording changes no pixel"
+        files.append(np.array(recording.file))
+    assert files[0].shape == (STEPS, 10, 16, 4, 4)
+    assert files[0].dtype == np.float16
+    assert np.array_equal(files[0], files[1])
+    assert np.array_equal(files[0], files[2])
+
+
+def test_what_overflows_is_said(tmp_path):
+    recording = Recording(tmp_path / "a.npy", requests(1))
+    with pytest.raises(InputError, match="not finite in float16"):
+        recording.edit(torch.full((1, 2, 2, 2), 1e6), Moment(0, 4, 1.0, requests(1)))
+    with pytest.raises(InputError, match="never ran"):
+        Recording(tmp_path / "b.npy", requests(1)).steps  # noqa: B018
+
+
+def test_batches_mix_images_and_steps(tmp_path):
+    wanted = requests(200)
+    recording = Recording(tmp_path / "a.npy", wanted)
+    for step in range(8):  # the value says which image and step a token is from
+        rows = torch.arange(200.0)[:, None, None, None] + step / 8
+        recording.edit(rows.expand(200, 1, 2, 2), Moment(step, 8, 0.0, wanted))
+    images = np.arange(0, 200, 2)
+    tokens = (h.flatten(1)[..., None].flatten(0, 1) for h in recording.maps(images, seed=0))
+    batches = list(mixed(tokens, size=100, count=40, seed=0))
+    assert [batch.shape for batch in batches] == [(100, 1)] * 40
+    for batch in batches:
+        assert len(torch.unique(batch.floor())) > 25
+        assert len(torch.unique(batch % 1)) == 8
+    seen = torch.cat(batches)
+    assert set(torch.unique(seen.floor()).int().tolist()) == set(images.tolist())
+    assert torch.equal(batches[3], list(mixed(
+        (h.flatten(1)[..., None].flatten(0, 1) for h in recording.maps(images, seed=0)),
+        size=100, count=4, seed=0))[3])  # fmt: skip
