@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from audit.commands import specs
+from audit.commands import runs, specs
 from audit.console import Console, console
 from audit.errors import AuditError
 from audit.interrupts import Interrupted, interruptible
@@ -113,11 +113,15 @@ def common(
 
 
 for name, command in (
+    ("run", runs.run),
     ("validate", specs.validate),
     ("plan", specs.plan),
     ("list", specs.list_),
     ("schema", specs.schema),
     ("init", specs.init),
+    ("classify", runs.classify),
+    ("report", runs.report),
+    ("check", runs.check),
 ):
     app.command(name)(command)
 
