@@ -7,6 +7,7 @@ from typing import Any
 from audit import embedding, error_cards, results
 from audit.error_cards import ErrorCard
 from audit.folder import RESULTS, Run
+from audit.gates import decide
 from audit.measurement import measure
 from audit.measuring.quality import Embeddings
 from audit.progress import Progress
@@ -57,6 +58,7 @@ def conclude(
         flips=measured.flips,
         probes=measured.probes,
         agreement=measured.agreement,
+        gates=decide(benchmark, measured, partial=_partial(run)),
         features=tuple(features),
         provenance=Provenance.model_validate(
             {
@@ -75,6 +77,12 @@ def conclude(
     results.write(run.folder / RESULTS, found)
     progress.advance(1)
     return found
+
+
+def _partial(run: Run) -> str:
+    """Say why no gate of a run may pass, where it draws fewer images than its benchmark asks."""
+    limit = run.manifest["made_of"].get("limit")
+    return f"the run is partial, {limit} images an arm" if limit else ""
 
 
 def _embeddings(run: Run, encoder: Any, supply: Supply, store: Store) -> Embeddings:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from audit import atomic
 from audit.errors import InputError
@@ -25,6 +25,13 @@ Direction = Literal["lower", "higher", "none"]
 Whole = Annotated[int, Field(ge=0)]
 
 
+Class = Annotated[
+    str | None,
+    Field(validation_alias=AliasChoices("class", "class_"), serialization_alias="class"),
+]
+"""Name of a class; the key is `class`, which Python keeps for itself."""
+
+
 class Record(BaseModel):
     """One entry: no other key, no NaN."""
 
@@ -38,7 +45,7 @@ class About(Record):
 
     arm: str
     attribute: str | None = None
-    class_: str | None = Field(default=None, alias="class")
+    class_: Class = None
     probe: str | None = None
     prompt: str | None = None
     """Prompt id; None = all prompts, each of the same weight."""
@@ -164,7 +171,7 @@ class GateEntry(Record):
     id: str
     metric: str
     attribute: str | None = None
-    class_: str | None = Field(default=None, alias="class")
+    class_: Class = None
     probe: str | None = None
     arm: str
     prompt: str | None = None

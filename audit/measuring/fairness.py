@@ -5,7 +5,15 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from audit.measuring.bounds import one_sided
-from audit.measuring.groups import NOTHING_READ, ONE_READING, Estimates, Group, Scored, number
+from audit.measuring.groups import (
+    INFINITE,
+    NOTHING_READ,
+    ONE_READING,
+    Estimates,
+    Group,
+    Scored,
+    number,
+)
 from audit.measuring.over_prompts import over_prompts
 from audit.statistics.intervals import Interval, share_interval
 from audit.statistics.multiplicity import benjamini_hochberg
@@ -133,7 +141,7 @@ def _method(value: float, n: int, interval: str) -> str:
     if n == 0:
         return NOTHING_READ
     if np.isinf(value):
-        return "infinite: a class that was wanted with share 0 was drawn"
+        return INFINITE
     if n == 1:
         return f"not measured: {ONE_READING}" if np.isnan(value) else f"no interval: {ONE_READING}"
     return interval

@@ -15,6 +15,7 @@ from audit.statistics.shares import Design, Shares, shares, shares_by
 from audit.types import Floats, Measurement, Metric
 
 NOTHING_READ = "not measured: the probe read no image"
+INFINITE = "infinite: a class that was wanted with share 0 was drawn"
 ONE_READING = "one reading has no spread; an interval needs two"
 
 
