@@ -1,4 +1,4 @@
-"""What a reader needs to believe the numbers: scope, validity of the probes, methods, provenance."""
+"""What a reader needs to believe the numbers: scope, probes, methods, provenance."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,12 +6,12 @@ from typing import Any
 
 from reports.glossary import DEFINITIONS, Definition, base
 from reports.source import Source
-from reports.tables import Cell, Table, entry_cell, table
+from reports.tables import Cell, Row, Table, entry_cell, table
 from reports.words import clipped, listed, number
 
 INFERENCE = {
     "fixed_prompts": "these prompts are all that is meant; chance comes from the seeds alone",
-    "prompt_population": "the prompts stand for those that people type; chance comes from them too",
+    "prompt_population": "the prompts stand for those people type; chance comes from them too",
 }
 STATISTICS = {
     "raw": "same class",
@@ -21,8 +21,8 @@ STATISTICS = {
 }
 METHODS = {
     "wilson": "Wilson score interval of a share",
-    "norm-ball": "norm ball around the shares: can contain 0, as a percentile interval of a distance cannot",
-    "ray-inversion": "inversion of tests along a ray through the measured shares: can contain 0",
+    "norm-ball": "norm ball around the shares: can contain 0",
+    "ray-inversion": "inversion of tests along a ray through the shares: can contain 0",
     "cluster-t": "t interval over the independently sampled clusters",
     "paired-t": "t interval over pairs of one request",
     "paired-jackknife": "delete-one jackknife over pairs of one request",
@@ -42,19 +42,35 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
     )
     for attribute in source.attributes:
         classes = source.classes(attribute)
-        yield f"Perceived {attribute}", f"{listed(classes)}. Everyone else is forced into one of these {len(classes)}."
+        yield (
+            f"Perceived {attribute}",
+            f"{listed(classes)}. Everyone else is forced into one of these {len(classes)}.",
+        )
     for attribute, estimand in source.estimands.items():
         wanted = listed(f"{c} {number(v, 'share')}" for c, v in source.target(attribute).items())
         yield f"Target for {attribute}", f"{wanted}. {chosen_by(estimand.target_source)}"
     prompts = source.by_prompt
-    yield "Prompts", f"{len(prompts):,}, each with the same weight" if prompts else "none: the model draws without a prompt"
+    yield (
+        "Prompts",
+        f"{len(prompts):,}, each with the same weight"
+        if prompts
+        else "none: the model draws without a prompt",
+    )
     counts = source.images.groupby("arm").size().to_dict() if not source.images.empty else {}
     if counts:
         drawn = listed(f"{counts.get(arm, 0):,} under {arm}" for arm in source.arms)
-        yield "Images", f"{drawn}. Every arm draws the same requests from the same seeds, so that images pair."
-    for judged in dict.fromkeys((e.inference, e.design, e.aggregation) for e in source.estimands.values()):
+        yield (
+            "Images",
+            f"{drawn}. Every arm draws the same requests from the same seeds: images pair.",
+        )
+    for judged in dict.fromkeys(
+        (e.inference, e.design, e.aggregation) for e in source.estimands.values()
+    ):
         inference, design, aggregation = judged
-        yield "What chance is", f"{INFERENCE.get(inference, inference)}. Design: {design}; {aggregation}."
+        yield (
+            "What chance is",
+            f"{INFERENCE.get(inference, inference)}. Design: {design}; {aggregation}.",
+        )
     yield (
         "Not measured",
         "Classes that no probe has a name for, how people in the pictures are dressed or act, and "
@@ -65,13 +81,16 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
 def chosen_by(target_source: str) -> str:
     """Say who chose a target."""
     if target_source == "uniform":
-        return "Even shares: the default of the suite, which the spec left as it is. That is a choice, not a fact."
+        return (
+            "Even shares: the default of the suite, which the spec left as it is. "
+            "That is a choice, not a fact."
+        )
     return f"Chosen in the spec: {target_source}."
 
 
 def probes(source: Source) -> Table | None:
     """Return what is known of each probe."""
-    rows = [
+    rows: list[Row] = [
         [
             p.name,
             p.attribute,
@@ -85,7 +104,7 @@ def probes(source: Source) -> Table | None:
     if not rows:
         return None
     return table(
-        "The classifiers that read the images. Where a probe has an error card, its errors are shown below.",
+        "The classifiers that read the images. Known errors stand below.",
         ["Probe", "Attribute", "Accuracy", "Known from", "Correction of shares", "Licence"],
         rows,
     )
@@ -93,7 +112,7 @@ def probes(source: Source) -> Table | None:
 
 def agreement(source: Source) -> Table | None:
     """Return how far probes agree; agreement is not accuracy."""
-    rows = [
+    rows: list[Row] = [
         [a.attribute, a.arm, " and ".join(a.probes), STATISTICS.get(a.statistic, a.statistic),
          Cell(number(a.value), a.value), Cell(f"{a.n:,}", float(a.n))]
         for a in source.results.agreement
@@ -102,8 +121,8 @@ def agreement(source: Source) -> Table | None:
     if not rows:
         return None
     return table(
-        "Agreement of probes on the same images. Agreement is not accuracy: probes that learnt from the "
-        "same data err alike.",
+        "Agreement of probes on the same images. Agreement is not accuracy: probes that learnt "
+        "from the same data err alike.",
         ["Attribute", "Arm", "Probes", "Statistic", "Value", "Images"],
         rows,
     )
@@ -111,7 +130,7 @@ def agreement(source: Source) -> Table | None:
 
 def readings(source: Source) -> Table | None:
     """Return the discrepancy by every probe, raw and corrected, side by side."""
-    rows = []
+    rows: list[Row] = []
     for attribute in source.attributes:
         for probe in source.probes(attribute):
             for arm in source.arms:
@@ -132,13 +151,26 @@ def readings(source: Source) -> Table | None:
 
 def missing_bounds(source: Source) -> Table | None:
     """Return what the shares would be if all unread images were of one class, and of none."""
-    kept = [m for m in source.results.measurements if m.metric.startswith("share_missing") and m.prompt is None]
+    kept = [
+        m
+        for m in source.results.measurements
+        if m.metric.startswith("share_missing") and m.prompt is None
+    ]
     if not kept:
         return None
     return table(
-        "Worst cases: what the share would be if no unread image, or every one, were of the class.",
+        "Worst cases: the share if no unread image, or every one, were of the class.",
         ["Attribute", "Class", "Arm", "Bound", "Value"],
-        [[m.attribute or "", m.class_ or "", m.arm, m.metric.removeprefix("share_missing_"), entry_cell(m)] for m in kept],
+        [
+            [
+                m.attribute or "",
+                m.class_ or "",
+                m.arm,
+                m.metric.removeprefix("share_missing_"),
+                entry_cell(m),
+            ]
+            for m in kept
+        ],
     )
 
 
@@ -147,14 +179,18 @@ def methods(source: Source) -> tuple[list[Definition], list[tuple[str, str]]]:
     used = dict.fromkeys(base(m.metric) for m in source.results.measurements)
     defined = [DEFINITIONS[name] for name in DEFINITIONS if name in used]
     words = dict.fromkeys(m.method for m in source.results.measurements if m.ci_low is not None)
-    tests = dict.fromkeys([*(d.method for d in source.results.comparisons), *(f.test for f in source.results.flips)])
+    tests = dict.fromkeys(
+        [*(d.method for d in source.results.comparisons), *(f.test for f in source.results.flips)]
+    )
     named = [(m, METHODS[m]) for m in dict.fromkeys([*words, *tests]) if m in METHODS]
     return defined, named
 
 
 def provenance(source: Source) -> list[tuple[str, str]]:
     """Return where the numbers come from, flat: dotted key and value, in the order of keys."""
-    extra = {k: v for k, v in (source.results.provenance.model_extra or {}).items() if k != "truth"}
+    extra = {
+        k: v for k, v in (source.results.provenance.model_extra or {}).items() if k != "truth"
+    }
     out: dict[str, str] = {"schema_version": source.results.schema_version}
     out |= dict(_flat(extra))
     out |= {f"run.{k}": v for k, v in _flat(source.manifest) if k not in out}

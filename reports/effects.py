@@ -48,7 +48,16 @@ def side_effects(source: Source) -> tuple[Table, ...]:
         table(
             f"{name}: paired differences, arm minus baseline, over the same requests. A pair in "
             "which one side has no reading is dropped and counted.",
-            ["Arm", "Of", "Metric", "Difference", "p, adjusted", "Pairs", "Dropped", "No worse within"],
+            [
+                "Arm",
+                "Of",
+                "Metric",
+                "Difference",
+                "p, adjusted",
+                "Pairs",
+                "Dropped",
+                "No worse within",
+            ],
             [_difference_row(source, d) for d in part],
             sortable=True,
         )

@@ -16,7 +16,7 @@ from audit.statistics.intervals import wilson
 from reports.charts import Chart, lines
 from reports.figures import Curve
 from reports.source import Source
-from reports.tables import Cell, Table, table, value_cell
+from reports.tables import Cell, Row, Table, table, value_cell
 from reports.thumbnails import Thumbnails
 from reports.words import number
 
@@ -84,9 +84,11 @@ def evidence(source: Source, thumbnails: Thumbnails) -> Iterator[Evidence]:
 
 def _ranked(features: FeatureRecord, proof: Mapping[str, Any]) -> Table:
     about = {(d["class"], d["latent"]): d for d in proof.get("latents", ())}
-    rows: list[list[Cell | str]] = []
+    rows: list[Row] = []
     for class_, ids in features.latents.items():
-        for rank, (latent, effect) in enumerate(zip(ids, features.effects[class_], strict=True), 1):
+        for rank, (latent, effect) in enumerate(
+            zip(ids, features.effects[class_], strict=True), 1
+        ):
             found = about.get((class_, latent), {})
             rows.append(
                 [
@@ -99,7 +101,7 @@ def _ranked(features: FeatureRecord, proof: Mapping[str, Any]) -> Table:
                 ]
             )
     return table(
-        f"Latents that carry {features.attribute}, strongest first within each class. AUC: how well "
+        f"Latents that carry {features.attribute}, strongest first in each class. AUC: how well "
         "the latent alone tells the class from the others on images held out; 0.5 is chance.",
         ["Class", "Rank", "Latent", "Effect", "AUC", "Mean activation"],
         rows,
@@ -113,12 +115,14 @@ def _latents(
     """Yield the strongest latents of each class with the images that excite them."""
     about = {(d["class"], d["latent"]): d for d in proof.get("latents", ())}
     for class_ in features.classes:
-        pairs = zip(features.latents.get(class_, ()), features.effects.get(class_, ()), strict=True)
+        pairs = zip(
+            features.latents.get(class_, ()), features.effects.get(class_, ()), strict=True
+        )
         for latent, effect in list(pairs)[:TOP]:
             found = about.get((class_, latent), {})
             heat = _grid(found.get("positions", ()))
             pictures = []
-            for shot in found.get("images", ())[:EXAMPLES] if folder and heat is not None else ():
+            for shot in found.get("images", ())[:EXAMPLES] if folder else ():
                 source = thumbnails.heated(f"{folder}/{int(shot['image']):05d}.png", heat)
                 if source:
                     pictures.append((source, _alternative(latent, shot)))
@@ -144,7 +148,11 @@ def _health(proof: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     sae = proof.get("sae") or {}
     if "fvu" in sae:
         worst = max(np.atleast_1d(sae["fvu"]).tolist(), default=0.0)
-        yield "Variance explained", number(1 - worst, "share"), "of the activations, at the worst step"
+        yield (
+            "Variance explained",
+            number(1 - worst, "share"),
+            "of the activations, at the worst step",
+        )
     for key, name, kind, meaning in (
         ("l0", "Active latents", "", "at one position, on average"),
         ("dead", "Dead latents", "share", "that never fire"),
@@ -158,9 +166,7 @@ def _health(proof: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "Labelled by", str(proof["probe"]), "which is why another probe should judge as well"
 
 
-def _charts(
-    identifier: str, features: FeatureRecord, proof: Mapping[str, Any]
-) -> Iterator[Chart]:
+def _charts(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Chart]:
     if profile := list(_profile(features, proof)):
         peaks = [f"{c.label} at step {c.x[int(np.argmax(c.y))]:g}" for c in profile]
         yield lines(
@@ -176,7 +182,9 @@ def _charts(
         steps = range(len(accuracy))
         drawn = [Curve(features.attribute, list(steps), [float(a) for a in accuracy])]
         if "chance" in heads:
-            drawn.append(Curve("chance", list(steps), [heads["chance"]] * len(accuracy), control=True))
+            drawn.append(
+                Curve("chance", list(steps), [heads["chance"]] * len(accuracy), control=True)
+            )
         best = int(np.argmax(accuracy))
         yield lines(
             f"{identifier}-heads",
@@ -198,9 +206,7 @@ def _profile(features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Curv
             yield Curve(f"{class_} {found['latent']}", list(range(len(steps))), steps)
 
 
-def _doses(
-    identifier: str, features: FeatureRecord, proof: Mapping[str, Any]
-) -> Iterator[Chart]:
+def _doses(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Chart]:
     for row, class_ in enumerate(features.classes):
         drawn = [
             curve
@@ -210,7 +216,8 @@ def _doses(
         if not drawn:
             continue
         moves = "; ".join(
-            f"{c.label}: from {number(c.y[0], 'share')} to {number(c.y[-1], 'share')}" for c in drawn
+            f"{c.label}: from {number(c.y[0], 'share')} to {number(c.y[-1], 'share')}"
+            for c in drawn
         )
         yield lines(
             f"{identifier}-dose-{row}",
@@ -219,7 +226,7 @@ def _doses(
             f"{drawn[0].x[-1]:g}, where 1 changes nothing. {moves}.",
             ("scale", f"share read as {class_}", "share"),
             drawn,
-            mark=1.0,
+            at=1.0,
         )
 
 

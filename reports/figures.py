@@ -161,7 +161,11 @@ def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: st
         fill = colour if pareto else PAPER
         axes.plot(x.value, y.value, marker, ms=9, color=fill, mec=colour, mew=1.8, zorder=3)
         axes.annotate(
-            _clipped(x.label, 22), (x.value, y.value), (7, 6), textcoords="offset points", color=INK
+            _clipped(x.label, 22),
+            (x.value, y.value),
+            (7, 6),
+            textcoords="offset points",
+            color=INK,
         )
     axes.margins(0.16, 0.14)
     axes.set(xlabel=x_unit, ylabel=y_unit)
@@ -170,7 +174,7 @@ def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: st
 
 
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
-    """Draw what a probe said (columns) of images whose class is known (rows), as shares of rows."""
+    """Draw what a probe said (columns) of images of known class (rows), as shares of rows."""
     figure, axes = _axes(56 + 46 * len(classes), grid=False)
     for row, line in enumerate(counts):
         total = sum(line)
@@ -180,7 +184,13 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure
             colour = ARMS[3] if right else ARMS[2]
             axes.barh(row, 0.94, left=column - 0.47, height=0.9, color=BAND, zorder=1)
             axes.barh(
-                row, 0.94, left=column - 0.47, height=0.9, color=colour, alpha=share * 0.55, zorder=2
+                row,
+                0.94,
+                left=column - 0.47,
+                height=0.9,
+                color=colour,
+                alpha=share * 0.55,
+                zorder=2,
             )
             text = f"{100 * share:.1f} %" if total else "–"
             axes.text(column, row - 0.1, text, ha="center", va="center", color=INK, zorder=3)
@@ -195,19 +205,26 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure
     return figure
 
 
-def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, mark: float | None = None) -> Figure:
-    """Draw lines with their bands; a control is dashed and grey. `mark`: a vertical reference."""
+def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, at: float | None = None) -> Figure:
+    """Draw lines with their bands; a control is dashed and grey. `at`: a vertical line."""
     figure, axes = _axes(250 + 17 * math.ceil(len(lines) / 2))
     axes.grid(axis="y", color=GRID, lw=0.8)
-    if mark is not None:
-        axes.axvline(mark, color=MUTED, lw=1, ls=(0, (2, 2)))
+    if at is not None:
+        axes.axvline(at, color=MUTED, lw=1, ls=(0, (2, 2)))
     number = 0
     for line in lines:
         number += not line.control
         colour, marker = (MUTED, "o") if line.control else style(number)
         dashes = (0, (4, 3)) if line.control else "-"
         axes.plot(
-            line.x, line.y, marker=marker, ms=4.5, lw=1.8, ls=dashes, color=colour, label=line.label
+            line.x,
+            line.y,
+            marker=marker,
+            ms=4.5,
+            lw=1.8,
+            ls=dashes,
+            color=colour,
+            label=line.label,
         )
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, lw=0)

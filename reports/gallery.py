@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from reports.thumbnails import Thumbnails
+from reports.words import PERCENT
 
 LOT, CHANGED, UNSURE, MISSING = 8, 4, 4, 4
 WALL = 64
@@ -116,7 +117,7 @@ class _Reading:
         if self.status != "ok" or not self.label:
             return self.status.replace("_", " ")
         sure = self.probabilities.get(self.label)
-        return self.label if sure is None else f"{self.label} {100 * sure:.0f} %"
+        return self.label if sure is None else f"{self.label} {100 * sure:.0f}{PERCENT}"
 
 
 class _Image:
@@ -164,7 +165,9 @@ def _by_lot(keys: set[Key]) -> list[Key]:
 
 
 def _choose(
-    images: pd.DataFrame, read: dict[tuple[str, str, int], dict[str, _Reading]], arms: Sequence[str]
+    images: pd.DataFrame,
+    read: dict[tuple[str, str, int], dict[str, _Reading]],
+    arms: Sequence[str],
 ) -> dict[Key, str]:
     """Return the requests to show, with the rule that chose each, in the order of the rules."""
     keys = _by_lot({(r.prompt_id, r.index) for r in _records(images)})
@@ -176,7 +179,12 @@ def _choose(
     def move(arm: str) -> Callable[[Key], float]:
         def distance(key: Key) -> float:
             old, new = reading(arms[0], key), reading(arm, key)
-            if old is None or new is None or "" in (old.label, new.label) or old.label == new.label:
+            if (
+                old is None
+                or new is None
+                or "" in (old.label, new.label)
+                or old.label == new.label
+            ):
                 return 0.0
             both = old.probabilities, new.probabilities
             return abs(both[0].get(old.label, 1.0) - both[1].get(old.label, 0.0))

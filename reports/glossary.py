@@ -1,4 +1,4 @@
-"""What each metric means, its formula and its source: for the method notes and for column heads."""
+"""What each metric means, its formula and its source: for method notes and column heads."""
 
 from dataclasses import dataclass
 
@@ -38,14 +38,14 @@ DEFINITIONS = {
     ),
     "fd_debiased": Definition(
         "FD, debiased",
-        "Fairness discrepancy with what chance adds taken out; 0 means indistinguishable from fair.",
+        "The same with what chance adds taken out; 0 means indistinguishable from fair.",
         "√ max(0, FD² − tr S ÷ N), the root of the U-statistic",
         "Hoeffding 1948 (U-statistics)",
     ),
     "fd2_debiased": Definition(
         "FD², debiased",
-        "Its signed square, unbiased at any sample size; slightly negative values are expected of a "
-        "fair model.",
+        "Its signed square, unbiased at any sample size; a fair model is slightly negative half "
+        "of the time.",
         "Σ over pairs ⟨x − t, x′ − t⟩ ÷ N(N − 1)",
         "Hoeffding 1948 (U-statistics)",
     ),

@@ -36,15 +36,21 @@ def junit(source: Source, *, inconclusive: Literal["skip", "fail"] = "skip") -> 
         _count(suite)
     if missing := incomplete(source):
         suite = ET.SubElement(root, "testsuite", _attributes(name=f"{results.benchmark}.run"))
-        case = ET.SubElement(suite, "testcase", _attributes(name="complete", classname="run", time="0"))
+        case = ET.SubElement(
+            suite, "testcase", _attributes(name="complete", classname="run", time="0")
+        )
         ET.SubElement(case, "error", _attributes(message=missing, type="incomplete"))
         _count(suite)
     ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    )
 
 
 def _case(suite: ET.Element, gate: GateEntry, classname: str, inconclusive: str) -> None:
-    case = ET.SubElement(suite, "testcase", _attributes(name=gate.id, classname=classname, time="0"))
+    case = ET.SubElement(
+        suite, "testcase", _attributes(name=gate.id, classname=classname, time="0")
+    )
     interval = bounds(gate.ci_low, gate.ci_high, gate.metric)
     value = f"{number(gate.value, gate.metric)} {interval}".strip()
     sign = "at most" if gate.side == "max" else "at least"

@@ -16,10 +16,10 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
 
 def escaped(text: str) -> str:
-    """Return text that Markdown shows as it is, in one line, and that no CI takes for a command.
+    r"""Return text that Markdown shows as it is, in one line, and that no CI takes for a command.
 
     >>> escaped("a|b <i>::error::x")
-    'a\\\\|b &lt;i&gt;:\\u200b:error:\\u200b:x'
+    'a\\|b &lt;i&gt;:\u200b:error:\u200b:x'
     """
     flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     flat = flat.replace("@", "@\u200b") if re.search(r"(^|\s)@\w", flat) else flat
@@ -31,14 +31,22 @@ def markdown(source: Source) -> str:
     outcome = verdict(source)
     name = escaped(clipped(source.results.title or source.results.benchmark))
     lines = [f"## {outcome.symbol} {outcome.word}: {name}", "", escaped(outcome.sentence), ""]
-    for card in cards(source):
-        lines.append(f"- **{escaped(card.attribute)}**: {card.figure} {escaped(card.text)}")
+    lines += [
+        f"- **{escaped(card.attribute)}**: {card.figure} {escaped(card.text)}"
+        for card in cards(source)
+    ]
     gates = list(gate_rows(source))
     if gates:
-        lines += ["", "| verdict | promise | measured | bound | images | baseline | reason |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| verdict | promise | measured | bound | images | baseline | reason |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for gate, (promise, value, *rest), reason in gates:
             cells = [_text(value), *(_text(c) for c in rest), escaped(reason)]
-            lines.append(f"| **{gate.verdict}** | {escaped(clipped(promise.text))} | {' | '.join(cells)} |")
+            lines.append(
+                f"| **{gate.verdict}** | {escaped(clipped(promise.text))} | {' | '.join(cells)} |"
+            )
     head, rows = matrix(source)
     lines += ["", f"| {' | '.join(escaped(h) for h in head)} |", "|---" * len(head) + "|"]
     lines += [f"| {' | '.join(_text(c) for c in row.cells)} |" for row in rows]

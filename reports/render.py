@@ -15,7 +15,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import background, charts, checklist, effects, gallery, summary, verdicts
+from reports import (
+    background,
+    checklist,
+    distributions,
+    effects,
+    gallery,
+    summary,
+    trade_offs,
+    verdicts,
+)
 from reports.charts import Chart
 from reports.evidence import evidence
 from reports.source import Source
@@ -57,8 +66,8 @@ def page(source: Source) -> str:
     css, script = _asset("style.css"), _asset("report.js")
     html = environment().get_template("report.html.j2")
     return html.render(
-        css=Markup(css),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704
+        css=Markup(css),
+        script=Markup(script),
         policy=_policy(css, script),
         **_content(source),
     )
@@ -111,17 +120,19 @@ def _content(source: Source) -> dict[str, Any]:
         "refused": thumbnails.refused,
         "blurred": any(p.status == "filtered" for row in pairs for p in row.pictures),
         "features": features,
-        "trade_offs": list(charts.trade_offs(source)),
+        "trade_offs": list(trade_offs.trade_offs(source)),
         "quality": effects.quality(source),
         "side_effects": effects.side_effects(source),
         "flips": effects.flips(source),
         "probes": background.probes(source),
-        "confusions": [c for p in results.probes if (c := charts.confusion(p))],
+        "confusions": [c for p in results.probes if (c := distributions.confusion(p))],
         "readings": background.readings(source),
         "agreement": background.agreement(source),
-        "states": charts.states(source),
+        "states": distributions.states(source),
         "missing_bounds": background.missing_bounds(source),
-        "truths": [charts.truth(source, a, planted[a]) for a in source.attributes if a in planted],
+        "truths": [
+            distributions.truth(source, a, planted[a]) for a in source.attributes if a in planted
+        ],
         "definitions": definitions,
         "interval_methods": interval_methods,
         "warnings": results.provenance.warnings,
@@ -135,8 +146,8 @@ def _content(source: Source) -> dict[str, Any]:
 
 def _about(source: Source, attribute: str) -> list[Chart]:
     """Return the figures of one attribute."""
-    drawn = [charts.shares(source, attribute), charts.discrepancy(source, attribute)]
-    split = charts.decomposition(source, attribute)
+    drawn = [distributions.shares(source, attribute), distributions.discrepancy(source, attribute)]
+    split = distributions.decomposition(source, attribute)
     return [*drawn, split] if split else drawn
 
 
@@ -146,9 +157,9 @@ def _lead(source: Source) -> str:
     compared = f", and again under {clipped(listed(arms))} with the same seeds" if arms else ""
     prompts = f" for {len(source.by_prompt):,} prompts" if source.by_prompt else ""
     return (
-        f"Images were drawn by the model{prompts}{compared}; classifiers read perceived "
-        f"{listed(source.attributes) or 'attributes'} from them. This page says how far the shares "
-        "lie from the target, how sure that is, and what it rests on."
+        f"Images were drawn by the model{prompts}{compared}. Classifiers read perceived "
+        f"{listed(source.attributes) or 'attributes'} from them. This page says how far the shares"
+        " lie from the target, how sure that is, and what it rests on."
     )
 
 

@@ -43,11 +43,13 @@ def strip(
         y, colour = row * STEP + 6, (place + row) % len(ARMS)
         if mark.low is not None and mark.high is not None:
             span = f'<path d="M{x(mark.low)} {y}H{x(mark.high)}"/>'
-            parts.append(f'<g class="arm-{colour}">{span}<circle cx="{x(mark.value)}" cy="{y}" r="3"/></g>')
+            parts.append(
+                f'<g class="arm-{colour}">{span}<circle cx="{x(mark.value)}" cy="{y}" r="3"/></g>'
+            )
         else:
             parts.append(f'<circle class="arm-{colour}" cx="{x(mark.value)}" cy="{y}" r="3"/>')
     body = "".join(parts)
     # Numbers and fixed words only.
-    return Markup(  # noqa: S704
+    return Markup(
         f'<svg class="strip" aria-hidden="true" viewBox="0 0 {WIDTH} {height}">{body}</svg>'
     )

@@ -62,7 +62,10 @@ def matrix(source: Source) -> tuple[tuple[str, ...], list[Line]]:
                 Cell(attribute),
                 Cell(arm),
                 *(entry_cell(e) for e in entries),
-                Cell(number(fd.null_high) if fd and fd.null_high is not None else "–", fd.null_high if fd else None),
+                Cell(
+                    number(fd.null_high) if fd and fd.null_high is not None else "–",
+                    fd.null_high if fd else None,
+                ),
                 difference(source, "fd2_debiased", arm, attribute),
             ]
             lines.append(Line(tuple(cells), strip([_mark(fd)], top, place=place)))
@@ -83,7 +86,9 @@ def forests(source: Source) -> Iterator[Forest]:
         aim = target.get(class_)
         lines = []
         for prompt in prompts:
-            entries = [source.one("share", arm, attribute, class_, probe, prompt) for arm in source.arms]
+            entries = [
+                source.one("share", arm, attribute, class_, probe, prompt) for arm in source.arms
+            ]
             n = next((e.n for e in entries if e), 0)
             cells = (
                 Cell(source.results.prompts.get(prompt) or prompt),
@@ -91,7 +96,9 @@ def forests(source: Source) -> Iterator[Forest]:
                 *(entry_cell(e) for e in entries),
             )
             lines.append(Line(cells, strip([_mark(e) for e in entries], 1.0, aim), prompt))
-        aimed = f" The vertical line is the target, {number(aim, 'share')}." if aim is not None else ""
+        aimed = (
+            f" The vertical line is the target, {number(aim, 'share')}." if aim is not None else ""
+        )
         yield Forest(
             attribute,
             f"{attribute.capitalize()}: share read as {class_}, prompt by prompt",
@@ -103,14 +110,20 @@ def forests(source: Source) -> Iterator[Forest]:
 
 
 def _looked_at(source: Source, attribute: str) -> str | None:
-    """Return the first of two classes; of more, the one farthest from its target over all prompts."""
-    classes, target, probe = source.classes(attribute), source.target(attribute), source.probe(attribute)
+    """Return the first of two classes; of more, the one farthest from its target overall."""
+    classes, target, probe = (
+        source.classes(attribute),
+        source.target(attribute),
+        source.probe(attribute),
+    )
     if len(classes) <= 2:
         return next(iter(classes), None)
 
     def gap(class_: str) -> float:
         entry = source.one("share", source.baseline, attribute, class_, probe)
-        return abs((entry.value if entry and entry.value is not None else 0) - target.get(class_, 0))
+        return abs(
+            (entry.value if entry and entry.value is not None else 0) - target.get(class_, 0)
+        )
 
     return max(classes, key=gap)
 
@@ -119,5 +132,3 @@ def _mark(entry: Entry | None) -> Mark:
     if entry is None:
         return Mark("", None)
     return Mark(entry.arm, entry.value, entry.ci_low, entry.ci_high, entry.null_high)
-
-

@@ -1,4 +1,4 @@
-"""Tables as the page shows them: every cell its text, and the number behind it where there is one."""
+"""Tables as the page shows them: every cell its text, and the number behind it if there is one."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,13 +38,29 @@ def entry_cell(entry: Entry | None) -> Cell:
     return Cell(number(entry.value, entry.metric), entry.value, interval)
 
 
+def number_cell(
+    value: float | None, metric: str, low: float | None = None, high: float | None = None
+) -> Cell:
+    """Return the cell of a number with its interval, if it has one."""
+    return Cell(number(value, metric), value, bounds(low, high, metric))
+
+
+def count_cell(count: float) -> Cell:
+    """Return the cell of a count."""
+    return Cell(f"{count:,.0f}", float(count))
+
+
 def value_cell(value: float | None, metric: str = "") -> Cell:
     """Return the cell of a bare number."""
     return Cell(number(value, metric), value)
 
 
+Row = Sequence[Cell | str]
+"""What `table` takes as a row; a bare string is a cell without a number."""
+
+
 def table(
-    caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell | str]], *, sortable: bool = False
+    caption: str, head: Sequence[str], rows: Iterable[Row], *, sortable: bool = False
 ) -> Table:
     """Build a table; bare strings become cells, and columns of numbers are set flush right."""
     cells = tuple(tuple(c if isinstance(c, Cell) else Cell(c) for c in row) for row in rows)

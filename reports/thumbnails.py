@@ -38,17 +38,20 @@ class Thumbnails:
         image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
         return self._uri(image)
 
-    def heated(self, path: str | None, heat: NDArray[np.float64]) -> str | None:
+    def heated(self, path: str | None, heat: NDArray[np.float64] | None) -> str | None:
         """Return one image with a grid of activations laid over it, from clear to orange.
 
         Args:
             path: of the image, inside the store.
-            heat: [H, W] activations; the weakest is clear, the strongest nearly opaque.
+            heat: [H, W] activations, the weakest clear and the strongest nearly opaque; None for
+                the image alone.
         """
         image = self._open(path)
-        if image is None or heat.ndim != 2 or not heat.size:
+        if image is None:
             return None
         image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
+        if heat is None:
+            return self._uri(image)
         above = heat - heat.min()
         grid = Image.fromarray((above / (above.max() or 1.0) * 170).astype(np.uint8))
         mask = grid.resize(image.size, Image.Resampling.BICUBIC)

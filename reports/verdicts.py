@@ -57,9 +57,13 @@ def verdict(source: Source) -> Verdict:
         return Verdict(
             "inconclusive",
             "Inconclusive",
-            f"{_count(len(undecided), 'gate')} of {len(gates)} cannot be decided at this sample size.",
+            f"{_count(len(undecided), 'gate')} of {len(gates)} cannot be decided at this size.",
         )
-    return Verdict("pass", "Pass", f"All {_count(len(gates), 'gate')} passed." if len(gates) > 1 else "The gate passed.")
+    return Verdict(
+        "pass",
+        "Pass",
+        f"All {_count(len(gates), 'gate')} passed." if len(gates) > 1 else "The gate passed.",
+    )
 
 
 def incomplete(source: Source) -> str:
@@ -76,16 +80,17 @@ def incomplete(source: Source) -> str:
 
 
 def cards(source: Source) -> Iterator[Card]:
-    """Yield each attribute: where the baseline stands, and the arm that comes closest to target."""
+    """Yield each attribute: where the baseline stands, and the arm closest to the target."""
     for attribute in source.attributes:
         probe, target = source.probe(attribute), source.target(attribute)
         shares = {
             c: m
             for c in source.classes(attribute)
-            if (m := source.one("share", source.baseline, attribute, c, probe)) and m.value is not None
+            if (m := source.one("share", source.baseline, attribute, c, probe))
+            and m.value is not None
         }
         if not shares:
-            said = f"{probe} read no image of {source.baseline}; without readings nothing is fair or unfair."
+            said = f"{probe} read no image of {source.baseline}: neither fair nor unfair."
             yield Card(attribute, "not measured", (said,))
             continue
         off = {c: abs((m.value or 0) - target.get(c, 1 / len(shares))) for c, m in shares.items()}
@@ -135,14 +140,24 @@ def gate_rows(source: Source) -> Iterator[tuple[GateEntry, tuple[Cell, ...], str
         sign = "≤" if gate.side == "max" else "≥"
         about = [title(gate.metric), gate.attribute, gate.class_, f"arm {gate.arm}", gate.prompt]
         promise = ", ".join(str(a) for a in about if a)
-        needed = f" About {gate.n_needed:,} images an arm would decide it." if gate.n_needed else ""
-        p = f" p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{p_value(gate.p_adjusted)} after Holm over {gate.family}." if gate.p_adjusted is not None else ""
+        needed = (
+            f" About {gate.n_needed:,} images an arm would decide it." if gate.n_needed else ""
+        )
+        p = (
+            f" p\xa0=\xa0{p_value(gate.p_adjusted)} after Holm over {gate.family}."
+            if gate.p_adjusted is not None
+            else ""
+        )
         reason = f"{gate.reason[:1].upper()}{gate.reason[1:]}.{needed}{p}"
         yield (
             gate,
             (
                 Cell(f"{promise} {sign} {number(gate.limit, gate.metric)}"),
-                Cell(number(gate.value, gate.metric), gate.value, bounds(gate.ci_low, gate.ci_high, gate.metric)),
+                Cell(
+                    number(gate.value, gate.metric),
+                    gate.value,
+                    bounds(gate.ci_low, gate.ci_high, gate.metric),
+                ),
                 value_cell(gate.bound, gate.metric),
                 Cell(f"{gate.n:,}", float(gate.n)),
                 value_cell(gate.baseline_value, gate.metric),

@@ -11,9 +11,9 @@ LEVEL = 0.95
 
 
 def visible(text: object) -> str:
-    """Return text with control and direction characters written out, so that they act nowhere.
+    r"""Return text with control and direction characters written out, so that they act nowhere.
 
-    >>> visible("a\\x1b[31mb")
+    >>> visible("a\x1b[31mb")
     'a⟨U+001B⟩[31mb'
     """
     return _CONTROL.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text))
@@ -36,7 +36,7 @@ def is_share(metric: str) -> bool:
 
 
 def number(value: float | None, metric: str = "") -> str:
-    """Write a value of a metric; an en dash is no number, and the reason stands beside it.
+    r"""Write a value of a metric; an en dash is no number, and the reason stands beside it.
 
     >>> number(0.2958, "share"), number(-0.0361, "fd2_debiased"), number(None)
     ('29.6\xa0%', '−0.036', 'not measured')
@@ -59,7 +59,7 @@ def number(value: float | None, metric: str = "") -> str:
 
 
 def bounds(low: float | None, high: float | None, metric: str = "") -> str:
-    """Write an interval; empty where there is none.
+    r"""Write an interval; empty where there is none.
 
     >>> bounds(0.25, 0.33, "share")
     '[25.0, 33.0\xa0%]'
@@ -77,7 +77,8 @@ def measured(entry: Entry | None) -> str:
         return "not measured"
     if entry.value is None:
         return f"not measured: {entry.method}"
-    return f"{number(entry.value, entry.metric)} {bounds(entry.ci_low, entry.ci_high, entry.metric)}".strip()
+    interval = bounds(entry.ci_low, entry.ci_high, entry.metric)
+    return f"{number(entry.value, entry.metric)} {interval}".strip()
 
 
 def change(value: float | None, metric: str = "") -> str:

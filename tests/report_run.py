@@ -57,7 +57,17 @@ def occupations(folder: Path, *, prompts=None, arms=("none", "steer"), images=64
 
 
 def write(
-    folder, name, prompts, arms, shares, count, *, featured=False, unread=0.02, picture=None, status="complete"
+    folder,
+    name,
+    prompts,
+    arms,
+    shares,
+    count,
+    *,
+    featured=False,
+    unread=0.02,
+    picture=None,
+    status="complete",
 ):
     """Write results, tables and pictures of a run and return its folder."""
     rng = np.random.default_rng(7)
@@ -163,32 +173,74 @@ def _fairness(frame, arm, attribute, probe, prompt):
     if n == 0:
         reason = "no image has a reading"
         return [
-            *(_entry("share", arm, None, 0, reason, "none", **about, **{"class": c}) for c in classes),
-            *(_entry(m, arm, None, 0, reason, **about) for m in ("fd", "fd_debiased", "fd2_debiased")),
+            *(
+                _entry("share", arm, None, 0, reason, "none", **about, **{"class": c})
+                for c in classes
+            ),
+            *(
+                _entry(m, arm, None, 0, reason, **about)
+                for m in ("fd", "fd_debiased", "fd2_debiased")
+            ),
         ]
     p = np.array([(read.label == c).mean() for c in classes])
     out = []
     for c, value in zip(classes, p, strict=True):
         low, high = wilson(value * n, n)
         out.append(
-            _entry("share", arm, value, n, "wilson", "none", ci_low=low, ci_high=high, **about, **{"class": c})
+            _entry(
+                "share",
+                arm,
+                value,
+                n,
+                "wilson",
+                "none",
+                ci_low=low,
+                ci_high=high,
+                **about,
+                **{"class": c},
+            )
         )
     fd2 = float(((p - 1 / k) ** 2).sum())
     unbiased = fd2 - (1 - (p**2).sum()) / max(n - 1, 1)
     fd, half = math.sqrt(fd2), 1.96 * math.sqrt((1 - 1 / k) / n)
     null = 1.96 * math.sqrt((1 - 1 / k) / n)
-    band = {"ci_low": max(0.0, fd - half), "ci_high": fd + half, "null_low": 0.0, "null_high": null}
+    band = {
+        "ci_low": max(0.0, fd - half),
+        "ci_high": fd + half,
+        "null_low": 0.0,
+        "null_high": null,
+    }
     out.append(_entry("fd", arm, fd, n, "norm-ball", **about, **band))
-    out.append(_entry("fd_debiased", arm, math.sqrt(max(0, unbiased)), n, "norm-ball", **about, **band))
+    out.append(
+        _entry("fd_debiased", arm, math.sqrt(max(0, unbiased)), n, "norm-ball", **about, **band)
+    )
     out.append(_entry("fd2_debiased", arm, unbiased, n, "u-statistic", **about))
     if prompt is None:
         gap = float(p.max() - p.min())
         out.append(
-            _entry("parity_gap", arm, gap, n, "norm-ball", ci_low=max(0, gap - half), ci_high=gap + half, **about)
+            _entry(
+                "parity_gap",
+                arm,
+                gap,
+                n,
+                "norm-ball",
+                ci_low=max(0, gap - half),
+                ci_high=gap + half,
+                **about,
+            )
         )
         low, high = max(0.0, fd * 1.06 - 1.2 * half), fd * 1.06 + 1.2 * half
         out.append(
-            _entry("fd_corrected", arm, fd * 1.06, n, "confusion-likelihood", ci_low=low, ci_high=high, **about)
+            _entry(
+                "fd_corrected",
+                arm,
+                fd * 1.06,
+                n,
+                "confusion-likelihood",
+                ci_low=low,
+                ci_high=high,
+                **about,
+            )
         )
     return out
 
@@ -220,16 +272,34 @@ def _results(name, prompts, arms, shares, labels, featured):
             measurements += _second_probe(arms, attribute, measurements)
     measurements += _quality(arms, many)
     for m in measurements:
-        if many and m["metric"] == "fd2_debiased" and m["prompt"] is None and m["value"] is not None:
+        if (
+            many
+            and m["metric"] == "fd2_debiased"
+            and m["prompt"] is None
+            and m["value"] is not None
+        ):
             total = m["value"] + 0.11
             pooled = m["value"]
             for metric, value in (
                 ("fd2_macro", total), ("fd2_aggregate", pooled), ("fd2_spread", total - pooled),
             ):  # fmt: skip
-                measurements = [*measurements, _entry(metric, m["arm"], value, m["n"], "decomposition", attribute=m["attribute"], probe=m["probe"])]
+                measurements = [
+                    *measurements,
+                    _entry(
+                        metric,
+                        m["arm"],
+                        value,
+                        m["n"],
+                        "decomposition",
+                        attribute=m["attribute"],
+                        probe=m["probe"],
+                    ),
+                ]
     return {
         "benchmark": name,
-        "title": "Portraits drawn without a prompt" if featured else "Ten occupations, one sentence each",
+        "title": "Portraits drawn without a prompt"
+        if featured
+        else "Ten occupations, one sentence each",
         "arms": list(arms),
         "prompts": prompts,
         "measurements": measurements,
@@ -250,7 +320,8 @@ def _paired(old, new, attribute, arm, baseline):
     read = both[(both.status_old == "ok") & (both.status_new == "ok")]
     classes, n = CLASSES[attribute], len(read)
     counts = [
-        [int(((read.label_old == a) & (read.label_new == b)).sum()) for b in classes] for a in classes
+        [int(((read.label_old == a) & (read.label_new == b)).sum()) for b in classes]
+        for a in classes
     ]
     about = {"arm": arm, "baseline": baseline, "attribute": attribute, "probe": "portraits"}
     dropped = len(both) - n
@@ -265,7 +336,8 @@ def _paired(old, new, attribute, arm, baseline):
         half = 0.04
         rows.append(
             {
-                **about, "class": class_, "metric": "share", "value": change, "n": n, "dropped": dropped,
+                **about, "class": class_, "metric": "share", "value": change, "n": n,
+                "dropped": dropped,
                 "ci_low": None if change is None else change - half,
                 "ci_high": None if change is None else change + half,
                 "level": 0.95, "p": 0.001, "p_adjusted": 0.004, "family": "holm: 4 tests",
@@ -275,8 +347,10 @@ def _paired(old, new, attribute, arm, baseline):
     d = None if not n else -0.08
     rows.append(
         {
-            **about, "metric": "fd2_debiased", "value": d, "n": n, "dropped": dropped, "level": 0.95,
-            "ci_low": None if d is None else -0.12, "ci_high": None if d is None else -0.04, "p": 0.0002,
+            **about, "metric": "fd2_debiased", "value": d, "n": n,
+            "dropped": dropped, "level": 0.95,
+            "ci_low": None if d is None else -0.12, "ci_high": None if d is None else -0.04,
+            "p": 0.0002,
             "p_adjusted": 0.0008, "family": "holm: 4 tests", "direction": "lower",
             "method": "paired-jackknife" if n else "no pair has two readings",
         }
@@ -287,10 +361,16 @@ def _paired(old, new, attribute, arm, baseline):
 def _second_probe(arms, attribute, measurements):
     out = []
     for m in measurements:
-        if m["metric"] in {"share", "fd"} and m.get("attribute") == attribute and m["probe"] == "portraits":
+        if (
+            m["metric"] in {"share", "fd"}
+            and m.get("attribute") == attribute
+            and m["probe"] == "portraits"
+        ):
             if attribute == "race" or m["prompt"] is not None or m["value"] is None:
                 continue
-            shift = 0.03 if m["metric"] == "fd" or m.get("class") == CLASSES[attribute][0] else -0.03
+            shift = (
+                0.03 if m["metric"] == "fd" or m.get("class") == CLASSES[attribute][0] else -0.03
+            )
             moved = {k: m[k] + shift for k in ("value", "ci_low", "ci_high")}
             out.append({**m, "probe": "dlib", **moved})
     return out
@@ -301,16 +381,55 @@ def _quality(arms, many):
     for i, arm in enumerate(arms):
         fid = 2.31 + 0.24 * i + 0.15 * math.sin(i)
         out.append(
-            _entry("fid@portraits-clip", arm, fid, 512, "no interval: FID of resamples is biased", extractor="portraits-clip: image head, 64 px, float32")
+            _entry(
+                "fid@portraits-clip",
+                arm,
+                fid,
+                512,
+                "no interval: FID of resamples is biased",
+                extractor="portraits-clip: image head, 64 px, float32",
+            )
         )
         kid = 0.011 + 0.002 * i
-        out.append(_entry("kid@portraits-clip", arm, kid, 512, "jackknife", ci_low=kid - 0.003, ci_high=kid + 0.003))
+        out.append(
+            _entry(
+                "kid@portraits-clip",
+                arm,
+                kid,
+                512,
+                "jackknife",
+                ci_low=kid - 0.003,
+                ci_high=kid + 0.003,
+            )
+        )
         if i:
             sim = 0.97 - 0.05 * i / len(arms)
-            out.append(_entry("clip_i@portraits-clip", arm, sim, 512, "cluster-t", "higher", ci_low=sim - 0.01, ci_high=sim + 0.01))
+            out.append(
+                _entry(
+                    "clip_i@portraits-clip",
+                    arm,
+                    sim,
+                    512,
+                    "cluster-t",
+                    "higher",
+                    ci_low=sim - 0.01,
+                    ci_high=sim + 0.01,
+                )
+            )
         if many:
             fit = 0.31 - 0.003 * i
-            out.append(_entry("clip_t@portraits-clip", arm, fit, 640, "cluster-t", "higher", ci_low=fit - 0.004, ci_high=fit + 0.004))
+            out.append(
+                _entry(
+                    "clip_t@portraits-clip",
+                    arm,
+                    fit,
+                    640,
+                    "cluster-t",
+                    "higher",
+                    ci_low=fit - 0.004,
+                    ci_high=fit + 0.004,
+                )
+            )
     return out
 
 
@@ -331,7 +450,8 @@ def _probes(shares):
     ]  # fmt: skip
     if "age" in shares:
         out += [
-            {"name": "dlib", "attribute": a, "classes": CLASSES[a], "licence": "Apache-2.0", "fingerprint": "77ab",
+            {"name": "dlib", "attribute": a, "classes": CLASSES[a], "licence": "Apache-2.0",
+             "fingerprint": "77ab",
              "correction": "no error card for this probe on these images"}
             for a in ("gender", "age")
         ]  # fmt: skip
@@ -340,7 +460,9 @@ def _probes(shares):
 
 def _agreement(arms):
     return [
-        {"arm": arm, "attribute": "gender", "statistic": s, "probes": ["portraits", "dlib"], "value": v, "n": 480,
+        {"arm": arm, "attribute": "gender", "statistic": s, "value": v,
+         "probes": ["portraits", "dlib"],
+         "n": 480,
          "method": "images that both read"}
         for arm in arms
         for s, v in (("raw", 0.91), ("cohen_kappa", 0.79))
@@ -353,9 +475,12 @@ def _gates(arms, measurements):
     for arm in arms[1:4]:
         m = next(
             m for m in measurements
-            if m["metric"] == "fd_debiased" and m["arm"] == arm and m.get("attribute") == "gender" and m["prompt"] is None
+            if (m["metric"], m["arm"], m.get("attribute")) == ("fd_debiased", arm, "gender")
+            and m["prompt"] is None
         )  # fmt: skip
-        first = next(x for x in measurements if x["metric"] == "fd_debiased" and x["arm"] == arms[0])
+        first = next(
+            x for x in measurements if x["metric"] == "fd_debiased" and x["arm"] == arms[0]
+        )
         verdict = verdicts.get(arm, "inconclusive") if m["value"] is not None else "inconclusive"
         out.append(
             {
@@ -391,10 +516,13 @@ def _feature():
             }  # fmt: skip
             if rank < 4:
                 entry["steps"] = [
-                    round((1 - 0.15 * rank) * math.exp(-(((s - 9 - 3 * row) / 6) ** 2)), 4) for s in range(25)
+                    round((1 - 0.15 * rank) * math.exp(-(((s - 9 - 3 * row) / 6) ** 2)), 4)
+                    for s in range(25)
                 ]
                 entry["positions"] = face
-                entry["images"] = [{"image": 10 * rank + i, "activation": 4.1 - i} for i in range(4)]
+                entry["images"] = [
+                    {"image": 10 * rank + i, "activation": 4.1 - i} for i in range(4)
+                ]
             described.append(entry)
 
     def doses(strength):
@@ -402,7 +530,9 @@ def _feature():
         for scale in (0, 0.5, 1, 1.5, 2, 3):
             woman = min(124, round(128 * (0.29 + strength * (scale - 1))))
             man = min(126, round(128 * (0.71 + 0.6 * strength * (scale - 1))))
-            out.append({"scale": scale, "counts": [[woman, 128 - woman], [128 - man, man]], "shares": {}})
+            out.append(
+                {"scale": scale, "counts": [[woman, 128 - woman], [128 - man, man]], "shares": {}}
+            )
         return out
 
     return {
@@ -410,8 +540,10 @@ def _feature():
         "model": "a91c20", "sae": "5d2f77", "ranking": "integrated-gradients",
         "latents": latents, "effects": effects, "images": "discovery/images",
         "evidence": {
-            "images": 1024, "read": 1011, "shares": {"woman": 0.3, "man": 0.7}, "probe": "portraits",
-            "sae": {"latents": 1280, "k": 32, "fvu": [0.06, 0.05, 0.04, 0.04], "l0": 32.0, "dead": 0.041, "duplicates": 0.002},
+            "images": 1024, "read": 1011, "shares": {"woman": 0.3, "man": 0.7},
+            "probe": "portraits",
+            "sae": {"latents": 1280, "k": 32, "fvu": [0.06, 0.05, 0.04, 0.04],
+                    "l0": 32.0, "dead": 0.041, "duplicates": 0.002},
             "h_classifier": {"accuracy": [0.52 + 0.44 * s / 24 for s in range(25)], "chance": 0.5},
             "latents": described, "doses": doses(0.25), "control_doses": doses(0.004),
         },
