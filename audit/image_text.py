@@ -111,17 +111,19 @@ class ImageText:
     @cached_property
     def _loaded(self) -> tuple[Any, Any, Any]:
         import open_clip
+        import torch
 
         given = {} if ":" in self.source.name else {"pretrained": str(self.source.weights)}
-        model, transform = open_clip.create_model_from_pretrained(
-            self.source.name, device=self.device, **given
-        )
+        with torch.random.fork_rng(devices=[]):  # weights are drawn before they are loaded
+            model, transform = open_clip.create_model_from_pretrained(
+                self.source.name, device=self.device, **given
+            )
         return model.eval(), transform, open_clip.get_tokenizer(self.source.name)
 
     @property
     def scale(self) -> float:
         """What cosines are multiplied by before a softmax, as the model learned it."""
-        return float(self._loaded[0].logit_scale.exp())
+        return float(self._loaded[0].logit_scale.detach().exp())
 
     @cached_property
     def size(self) -> tuple[int, int]:

@@ -49,7 +49,7 @@ TO_RACE: Mapping[str, str] = {
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
-BATCH = 8
+BATCH = 4
 REMEDY = (
     "fetch res34_fair_align_multi_7_20190809.pt as github.com/dchen236/FairFace says, convert it "
     "once by `safetensors.torch.save_file(torch.load(pt, weights_only=True), out)` and set "
@@ -84,9 +84,10 @@ class FairFaceProbe:
         from safetensors.torch import load_file
         from torchvision.models import resnet34
 
-        network = resnet34(num_classes=len(RACES) + len(GENDERS) + len(AGES))
+        with torch.device("meta"):  # nothing is drawn at random, only to be overwritten
+            network = resnet34(num_classes=len(RACES) + len(GENDERS) + len(AGES))
         try:
-            network.load_state_dict(load_file(self.weights))
+            network.load_state_dict(load_file(self.weights), assign=True)
         except RuntimeError as fault:
             raise InputError(
                 f"{self.weights}: not a ResNet-34 with 18 outputs; {REMEDY}"

@@ -168,7 +168,8 @@ def load(folder: Path) -> PortraitNet:
     """Rebuild the network of `save`, ready to read."""
     from safetensors.torch import load_file
 
-    network = PortraitNet(**json.loads((folder / CONFIG).read_text()))
-    weights = load_file(folder / WEIGHTS)
-    network.load_state_dict({name: value.float() for name, value in weights.items()})
+    with torch.device("meta"):  # nothing is drawn at random, only to be overwritten
+        network = PortraitNet(**json.loads((folder / CONFIG).read_text()))
+    weights = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
+    network.load_state_dict(weights, assign=True)
     return network.to(memory_format=torch.channels_last).eval()  # a fifth faster on CPUs

@@ -39,12 +39,9 @@ TO_XYZ = np.array(
 D65 = np.array([0.95047, 1.0, 1.08883])
 
 SIDE = 64
-PATCHES = (  # of an aligned crop: cheeks, forehead, nose; no eyes, lips, brows or beard
-    (slice(30, 44), slice(12, 24)),
-    (slice(30, 44), slice(40, 52)),
-    (slice(4, 12), slice(22, 42)),
-    (slice(22, 38), slice(28, 36)),
-)
+SKIN = np.zeros((SIDE, SIDE), bool)
+"""Of an aligned crop: cheeks, forehead and nose; no eyes, lips, brows or beard."""
+SKIN[30:44, 12:24] = SKIN[30:44, 40:52] = SKIN[4:12, 22:42] = SKIN[22:38, 28:36] = True
 
 
 def lab(rgb: npt.ArrayLike) -> Floats:
@@ -119,11 +116,10 @@ class SkinToneProbe:
         if self.finder is None:
             count, height, width = images.shape[:3]
             middle = images[:, height // 4 : -(-3 * height // 4), width // 4 : -(-3 * width // 4)]
-            pixels = lab(middle.reshape(count, -1, 3))
-            return np.median(pixels, axis=1), [State.OK] * count, [-1] * count
+            medians = np.median(lab(middle), axis=(1, 2))
+            return medians, [State.OK] * count, [-1] * count
         crops, states, faces = self.finder.crops(images, SIDE, 0.25)
-        patches = [crops[:, rows, columns].reshape(len(crops), -1, 3) for rows, columns in PATCHES]
-        medians = np.median(lab(np.concatenate(patches, axis=1)), axis=1)
+        medians = np.median(lab(crops[:, SKIN]), axis=1)
         return spread(medians, states).astype(np.float64), states, faces
 
 

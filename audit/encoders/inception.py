@@ -19,7 +19,7 @@ from audit.types import Images
 from audit.weights import fingerprint, locate
 
 SIZE = 299
-BATCH = 8
+BATCH = 4
 REMEDY = (
     "fetch weights-inception-2015-12-05-6726825d.pth from the releases of toshas/torch-fidelity, "
     "convert it once by `safetensors.torch.save_file(torch.load(pth, weights_only=True), out)` "
@@ -65,7 +65,8 @@ class InceptionEncoder:
                 "encoder 'inception' needs torch-fidelity: pip install torch-fidelity"
             ) from missing
         # Its constructor reads weights by torch.load alone, so it gets a file written just now.
-        with TemporaryDirectory() as folder:
+        # It draws weights at random first, which is kept from the global stream.
+        with TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
             file = Path(folder) / "weights.pth"
             torch.save(load_file(self.weights), file)
             try:
