@@ -8,10 +8,11 @@ from audit import embedding, error_cards, results
 from audit.error_cards import ErrorCard
 from audit.folder import RESULTS, Run
 from audit.gates import decide
-from audit.measurement import measure
+from audit.measurement import Measured, measure
 from audit.measuring.quality import Embeddings
 from audit.progress import Progress
 from audit.results import Entry, FeatureRecord, Provenance, Results, Warned
+from audit.spec import Benchmark
 from audit.store import Store
 from audit.supply import Supply
 
@@ -23,7 +24,6 @@ def conclude(
     progress: Progress,
     *,
     features: Sequence[FeatureRecord] = (),
-    warnings: Sequence[Warned] = (),
 ) -> Results:
     """Measure a run, decide on its gates, and write `results.json`.
 
@@ -35,7 +35,6 @@ def conclude(
         store: Holds embeddings.
         progress: Told what is being done.
         features: The feature sets used.
-        warnings: Of the steps before.
     """
     benchmark = supply.benchmark
     progress.begin("embedding", len(benchmark.encoders))
@@ -58,31 +57,33 @@ def conclude(
         flips=measured.flips,
         probes=measured.probes,
         agreement=measured.agreement,
-        gates=decide(benchmark, measured, partial=_partial(run)),
+        gates=decide(benchmark, measured, partial=run.manifest["partial"]),
         features=tuple(features),
-        provenance=Provenance.model_validate(
-            {
-                **{
-                    name: run.manifest[name] for name in ("digest", "suite", "packages", "made_of")
-                },
-                "estimands": measured.estimands,
-                "warnings": (*warnings, *measured.warnings),
-                "seed": benchmark.seed,
-                "seed_scheme": benchmark.seed_scheme,
-                "level": benchmark.statistics.level,
-                "resamples": benchmark.statistics.resamples,
-            }
-        ),
+        provenance=_provenance(run, benchmark, measured),
     )
     results.write(run.folder / RESULTS, found)
     progress.advance(1)
     return found
 
 
-def _partial(run: Run) -> str:
-    """Say why no gate of a run may pass, where it draws fewer images than its benchmark asks."""
-    limit = run.manifest["made_of"].get("limit")
-    return f"the run is partial, {limit} images an arm" if limit else ""
+def _provenance(run: Run, benchmark: Benchmark, measured: Measured) -> Provenance:
+    """Return what the numbers are from; of the manifest only what is the same on every machine."""
+    before = [Warned(**one) for one in run.manifest["warnings"]]
+    made_of = {key: v for key, v in run.manifest["made_of"].items() if key != "input"}
+    return Provenance.model_validate(
+        {
+            "digest": run.manifest["digest"],
+            "suite": run.manifest["suite"],
+            "packages": run.manifest["packages"],
+            "made_of": made_of,
+            "estimands": measured.estimands,
+            "warnings": (*before, *measured.warnings),
+            "seed": benchmark.seed,
+            "seed_scheme": benchmark.seed_scheme,
+            "level": benchmark.statistics.level,
+            "resamples": benchmark.statistics.resamples,
+        }
+    )
 
 
 def _embeddings(run: Run, encoder: Any, supply: Supply, store: Store) -> Embeddings:

@@ -1,33 +1,26 @@
-"""A run, from spec to report: the steps in order, each going on where it stopped."""
+"""Runs, whole: of a benchmark, of probes over a folder of images, of the numbers alone."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-from audit import atomic, folder
-from audit.classification import Reader
-from audit.drawing import BATCH_SIZE, Arm
-from audit.errors import IncompleteError, InputError, SpecError, unknown
-from audit.filling import Filling, filling
+from audit import atomic, folder, registry
+from audit.component import Component
+from audit.drawing import BATCH_SIZE
+from audit.errors import IncompleteError, SpecError, unknown
 from audit.folder import Run, RunFolder
-from audit.generation import generate
 from audit.interrupts import interruptible
-from audit.label_table import LabelTable
-from audit.planning import plan
+from audit.job import Job
 from audit.progress import Progress, Silent
-from audit.results import FeatureRecord, Warned
-from audit.sources import ImageFolder, image_folder
-from audit.spec import Benchmark, Spec
+from audit.prompts import slug
+from audit.rendering import render
+from audit.spec import VERSION, Benchmark, Spec, load
 from audit.store import Store, default_root
 from audit.supply import Supply
-from audit.types import Request
-
-if TYPE_CHECKING:
-    from audit.dissection import Dissection
+from audit.types import CLASSES
 
 
 def run(
@@ -64,7 +57,7 @@ def run(
     """
     if name not in spec.benchmarks:
         raise SpecError(unknown("benchmark", name, spec.benchmarks))
-    job = _Job(
+    job = Job(
         spec=spec,
         name=name,
         store=Store(Path(store) if store else default_root(spec.folder)),
@@ -73,26 +66,93 @@ def run(
         limit=limit,
         progress=progress or Silent(),
     )
-    path = folder.place(Path(out), name, spec.digest(name), fresh=fresh)
+    return _finish(job, folder.place(Path(out), name, spec.digest(name), fresh=fresh))
+
+
+def classify(
+    images: str | Path,
+    probes: Sequence[str],
+    *,
+    out: str | Path | None = None,
+    store: str | Path | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Read a folder of images with probes, and measure what they say.
+
+    Args:
+        images: The folder; a `manifest.csv` in it may give file, arm, prompt, seed and index.
+        probes: Names of probe plugins, with their default options.
+        out: The run folder; `runs/<name of the folder>-<hash8>` if not given.
+        store: Folder of readings; `.bias-audit` in the working folder if not given.
+        device: Where to read; a GPU if there is one.
+        progress: Told what is being done.
+
+    Raises:
+        SpecError: there is no such probe.
+        InputError: there is no such folder, or its images or manifest are corrupt.
+    """
+    images = Path(images)
+    known = registry.plugins("probes")
+    for probe in probes:
+        if ":" not in probe and probe not in known:
+            raise SpecError(unknown("probe", probe, known))
+    name = slug(images.resolve().name)
+    spec = _spec_of(name, images.resolve(), [Component(name=probe) for probe in probes])
+    job = Job(
+        spec=spec,
+        name=name,
+        store=Store(Path(store) if store else default_root(Path.cwd())),
+        supply=Supply(spec, spec.benchmarks[name], device),
+        progress=progress or Silent(),
+    )
+    path = Path(out) if out else folder.place(Path("runs"), name, spec.digest(name))
+    return _finish(job, path)
+
+
+def measure(path: str | Path, *, progress: Progress | None = None) -> Run:
+    """Compute the numbers of a run again from its tables, and render it; no model is loaded.
+
+    Raises:
+        InputError: it is no run folder, or its tables are not whole.
+        ResourceError: another process is writing it.
+    """
+    from audit.conclusion import conclude  # heavy: scipy
+
+    path = Path(path)
+    run = Run.open(path)
+    spec = load(path / folder.SPEC, folder=(path / run.manifest["spec_folder"]).resolve())
+    supply = Supply(spec, spec.benchmarks[run.manifest["benchmark"]])
+    before = run.results.features if (path / folder.RESULTS).is_file() else ()
+    with folder.locked(path):
+        store = Store(path / run.manifest["cache"])
+        conclude(run, supply, store, progress or Silent(), features=before)
+        render(path)
+    return Run.open(path)
+
+
+def _finish(job: Job, path: Path) -> Run:
+    """Go on with a job in a run folder until it is done."""
     made_of = job.made_of()
     if _is_finished(path, made_of):
         return Run.open(path)
     atomic.folder(job.store.root)
     manifest = {
-        "benchmark": name,
-        "digest": spec.digest(name),
+        "benchmark": job.name,
+        "digest": job.spec.digest(job.name),
         "device": job.supply.device,
         "batch_size": job.batch_size,
-        "overrides": dict(spec.overrides),
+        "overrides": dict(job.spec.overrides),
         "made_of": made_of,
-        "spec_folder": os.path.relpath(spec.folder, path),
+        "spec_folder": os.path.relpath(job.spec.folder, path),
+        "cache": os.path.relpath(job.store.root, path),
     }
     with interruptible(), RunFolder(path, manifest).written() as writing:
-        plain = yaml.safe_dump(spec.resolved(name), sort_keys=False, allow_unicode=True)
+        plain = yaml.safe_dump(job.spec.resolved(job.name), sort_keys=False, allow_unicode=True)
         atomic.write(path / folder.SPEC, plain)
         job.fill(writing)
         job.conclude(writing)
-    if job.missing > job.benchmark.statistics.max_failed:
+    if job.too_many_missing:
         raise IncompleteError(
             f"{path}: {job.missing:.1%} of the images failed, more than the"
             f" {job.benchmark.statistics.max_failed:.1%} that the spec allows"
@@ -100,166 +160,18 @@ def run(
     return Run.open(path)
 
 
-@dataclass
-class _Job:
-    """One benchmark being run."""
-
-    spec: Spec
-    name: str
-    store: Store
-    supply: Supply
-    batch_size: int
-    limit: int | None
-    progress: Progress
-    dissections: dict[str, "Dissection"] = field(default_factory=dict)
-    warnings: list[Warned] = field(default_factory=list)
-    missing: float = 0.0
-
-    @property
-    def benchmark(self) -> Benchmark:
-        """What is run."""
-        return self.spec.benchmarks[self.name]
-
-    @property
-    def readers(self) -> list[Reader]:
-        """The probes, by the names that the table calls them."""
-        return [
-            Reader(probe.label, self.supply.probe(probe), self.benchmark.attributes)
-            for probe in self.benchmark.probes
-        ]
-
-    def made_of(self) -> dict[str, Any]:
-        """Return fingerprints of all that makes the numbers, as far as no model is loaded."""
-        model = self.benchmark.model
-        return {
-            "model": self.supply.model(model).fingerprint if model else None,
-            "probes": {reader.name: reader.probe.fingerprint for reader in self.readers},
-            "encoders": {e.name: e.fingerprint for e in self.supply.encoders()},
-            "limit": self.limit,
-        }
-
-    def fill(self, writing: RunFolder) -> None:
-        """Write the tables: draw images, list a folder of them, or take over labels."""
-        attributes = self.benchmark.attributes
-        classes = [name for key in attributes for name in self.benchmark.classes_of(key)]
-        if self.benchmark.labels is not None:
-            path = self.spec.folder / self.benchmark.labels
-            table = LabelTable(path, {key: self.benchmark.classes_of(key) for key in attributes})
-            writing.update(store=self._from(writing, path.parent))
-            with filling(writing.path, classes, path.parent, self.progress) as fill:
-                fill.add_images(table.images())
-                fill.add_labels(table.labels())
-        elif isinstance(self.benchmark.images, str):
-            found = image_folder(self.spec.folder / self.benchmark.images)
-            writing.update(store=self._from(writing, found.root))
-            with filling(writing.path, classes, found.root, self.progress) as fill:
-                self._read(found, fill)
-        else:
-            writing.update(store=self._from(writing, self.store.root))
-            with filling(writing.path, classes, self.store.root, self.progress) as fill:
-                self._draw(fill)
-
-    def _record(self, name: str, found: "Dissection") -> FeatureRecord:
-        """Return a feature set as the results hold it."""
-        extra = {"name": name, "evidence": dict(found.evidence)}
-        return FeatureRecord.model_validate({**asdict(found.features), **extra})
-
-    def _read(self, found: ImageFolder, fill: Filling) -> None:
-        self.progress.begin("reading", len(found.images))
-        fill.add_batches(found.read(), self.readers, self.store)
-        self.missing = fill.missing
-        if self.missing > self.benchmark.statistics.max_failed:
-            raise InputError(
-                f"{found.root}: {len(found.unreadable)} of {len(found.images)} images cannot be"
-                f" read: {'; '.join(found.unreadable[:5])}"
-            )
-        for arm in found.arms:
-            fill.say(arm)
-        self.warnings = [
-            Warned(code=code, message=message, count=count)
-            for code, message, count in (
-                ("unreadable", "; ".join(found.unreadable[:5]), len(found.unreadable)),
-                ("skipped", f"other formats: {', '.join(found.skipped)}", found.skipped.total()),
-                ("mislabelled", "files of another format than their suffix", found.mislabelled),
-                ("duplicates", "files that repeat another of their arm", found.duplicates),
-            )
-            if count
-        ]
-
-    def _draw(self, fill: Filling) -> None:
-        requests = limited(plan(self.benchmark).requests, self.limit)
-        assert self.benchmark.model is not None, "the rules of a benchmark see to it"
-        model = self.supply.model(self.benchmark.model)
-        for component in self.benchmark.mitigations:
-            found = (
-                {}
-                if component.features is None
-                else {"features": self._dissection(component.features)}
-            )
-            arm = Arm(component.label, model, self.supply.mitigation(component, **found))
-            self.progress.begin(f"arm {arm.name}", len(requests))
-            batches = generate(arm, requests, self.store, self.batch_size)
-            fill.add_batches(batches, self.readers, self.store)
-            fill.say(arm.name)
-        self.missing = fill.missing
-
-    def _dissection(self, name: str) -> "Dissection":
-        """Return a feature set: found, or read from the store."""
-        if name not in self.dissections:
-            from audit.discovery import discover  # heavy: torch
-
-            wanted = self.spec.features[name]
-            written = self.spec.models[wanted.model]
-            self.dissections[name] = discover(
-                self.supply.model(wanted.model),
-                self.supply.probe(wanted.probe),
-                wanted,
-                folder=self.store.root / "features",
-                steps=written.steps,
-                guidance_scale=written.guidance_scale if wanted.prompts else 1.0,
-                batch_size=self.batch_size,
-                progress=self.progress.say,
-            )
-        return self.dissections[name]
-
-    def conclude(self, writing: RunFolder) -> None:
-        """Measure, decide, render; the manifest then says that the run is over."""
-        from audit.conclusion import conclude  # heavy: scipy
-
-        finished = Run.open(writing.path)
-        features = [self._record(*item) for item in self.dissections.items()]
-        conclude(
-            finished, self.supply, self.store, self.progress,
-            features=features, warnings=self.warnings,
-        )  # fmt: skip
-        report(writing.path)
-        failed = self.missing > self.benchmark.statistics.max_failed
-        status = "incomplete" if failed else "complete" if self.limit is None else "partial"
-        writing.update(status=status, finished=folder.now())
-
-    @staticmethod
-    def _from(writing: RunFolder, root: Path) -> str:
-        return os.path.relpath(root, writing.path)
-
-
-def report(path: Path) -> None:
-    """Render the report of a run folder and what stands beside it; no number is computed."""
-    from reports import checklist, junit  # heavy: matplotlib
-    from reports.render import page
-    from reports.source import Source
-
-    source = Source.open(path)
-    atomic.write(path / folder.REPORT, page(source))
-    atomic.write(path / folder.JUNIT, junit.junit(source))
-    atomic.write(path / folder.CHECKLIST, checklist.markdown(source))
-
-
-def limited(requests: Sequence[Request], limit: int | None) -> Sequence[Request]:
-    """Return the first requests, taken from all prompts in turn; in the order of the plan."""
-    if limit is None:
-        return requests
-    first = sorted(requests, key=lambda request: request.index)[:limit]
-    return [request for request in requests if request in set(first)]
+def _spec_of(name: str, images: Path, probes: Sequence[Component]) -> Spec:
+    """Return the spec that a folder and probes amount to: every attribute that is read."""
+    found = [registry.build("probes", probe.name, **probe.options) for probe in probes]
+    classes = {key: names for probe in found for key, names in probe.classes.items()}
+    benchmark = Benchmark(
+        title=f"Images in {images.name}",
+        images=str(images),
+        probes=tuple(probes),
+        attributes=tuple(classes),
+        classes={key: names for key, names in classes.items() if CLASSES.get(key) != names},
+    )
+    return Spec(version=VERSION, benchmarks={name: benchmark})
 
 
 def _is_finished(path: Path, made_of: dict[str, Any]) -> bool:

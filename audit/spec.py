@@ -286,12 +286,18 @@ class Spec(Strict):
         return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def load(path: str | Path = "benchmarks.yaml", overrides: Iterable[str] = ()) -> Spec:
+def load(
+    path: str | Path = "benchmarks.yaml",
+    overrides: Iterable[str] = (),
+    *,
+    folder: Path | None = None,
+) -> Spec:
     """Read a spec.
 
     Args:
         path: A YAML file.
         overrides: Changes such as `portraits.images=64`, typed as YAML would.
+        folder: Where relative paths start; the folder of the file if not given.
 
     Raises:
         SpecError: every mistake in it, as `file:line:col: path: …`, a line each.
@@ -300,7 +306,7 @@ def load(path: str | Path = "benchmarks.yaml", overrides: Iterable[str] = ()) ->
     path = Path(path)
     document, changed = assemble(path, overrides)
     document.problems += refusals(document)
-    folder = path.resolve().parent
+    folder = folder or path.resolve().parent
     sections = document.value if isinstance(document.value, Mapping) else {}
     context: dict[str, Any] = {"folder": folder}
     for section in ("models", "features", "benchmarks"):

@@ -1,0 +1,202 @@
+"""One benchmark being run: tables filled from a model, a folder or a table; then its end."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit import folder
+from audit.classification import Reader
+from audit.drawing import BATCH_SIZE, Arm
+from audit.errors import InputError
+from audit.filling import Filling, filling
+from audit.folder import Run, RunFolder
+from audit.generation import generate
+from audit.label_table import LabelTable
+from audit.planning import plan
+from audit.progress import Progress, Silent
+from audit.rendering import render
+from audit.results import FeatureRecord, Warned
+from audit.sources import ImageFolder, image_folder
+from audit.spec import Benchmark, Spec
+from audit.store import Store
+from audit.supply import Supply
+from audit.types import Request
+from audit.weights import fingerprint
+
+if TYPE_CHECKING:
+    from audit.dissection import Dissection
+
+
+@dataclass
+class Job:
+    """One benchmark being run."""
+
+    spec: Spec
+    name: str
+    store: Store
+    supply: Supply
+    batch_size: int = BATCH_SIZE
+    limit: int | None = None
+    progress: Progress = field(default_factory=Silent)
+    dissections: dict[str, "Dissection"] = field(default_factory=dict)
+    warnings: list[Warned] = field(default_factory=list)
+    missing: float = 0.0
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """What is run."""
+        return self.spec.benchmarks[self.name]
+
+    @property
+    def too_many_missing(self) -> bool:
+        """Whether more images failed than the spec allows."""
+        return self.missing > self.benchmark.statistics.max_failed
+
+    @property
+    def readers(self) -> list[Reader]:
+        """The probes, by the names that the table calls them."""
+        return [
+            Reader(probe.label, self.supply.probe(probe), self.benchmark.attributes)
+            for probe in self.benchmark.probes
+        ]
+
+    def made_of(self) -> dict[str, Any]:
+        """Return fingerprints of all that makes the numbers, as far as no model is loaded."""
+        model = self.benchmark.model
+        return {
+            "model": self.supply.model(model).fingerprint if model else None,
+            "probes": {reader.name: reader.probe.fingerprint for reader in self.readers},
+            "encoders": {e.name: e.fingerprint for e in self.supply.encoders()},
+            "limit": self.limit,
+            "input": self._input(),
+        }
+
+    def _input(self) -> str | None:
+        """Return a digest of the files at hand: names, sizes and times of change."""
+        named = self.benchmark.labels or self.benchmark.images
+        if not isinstance(named, str):
+            return None
+        path = self.spec.folder / named
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        states = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()]
+        return fingerprint(*states)
+
+    def fill(self, writing: RunFolder) -> None:
+        """Write the tables: draw images, list a folder of them, or take over labels."""
+        attributes = self.benchmark.attributes
+        classes = [name for key in attributes for name in self.benchmark.classes_of(key)]
+        if self.benchmark.labels is not None:
+            path = self.spec.folder / self.benchmark.labels
+            table = LabelTable(path, {key: self.benchmark.classes_of(key) for key in attributes})
+            writing.update(store=self._from(writing, path.parent))
+            with filling(writing.path, classes, path.parent, self.progress) as fill:
+                fill.add_images(table.images())
+                fill.add_labels(table.labels())
+        elif isinstance(self.benchmark.images, str):
+            found = image_folder(self.spec.folder / self.benchmark.images)
+            writing.update(store=self._from(writing, found.root))
+            with filling(writing.path, classes, found.root, self.progress) as fill:
+                self._read(found, fill)
+        else:
+            writing.update(store=self._from(writing, self.store.root))
+            with filling(writing.path, classes, self.store.root, self.progress) as fill:
+                self._draw(fill)
+
+    def _record(self, name: str, found: "Dissection") -> FeatureRecord:
+        """Return a feature set as the results hold it."""
+        extra: dict[str, Any] = {"name": name, "evidence": dict(found.evidence)}
+        if found.folder is not None:
+            extra["images"] = os.path.relpath(found.folder / "images", self.store.root)
+        return FeatureRecord.model_validate({**asdict(found.features), **extra})
+
+    def _read(self, found: ImageFolder, fill: Filling) -> None:
+        self.progress.begin("reading", len(found.images))
+        fill.add_batches(found.read(), self.readers, self.store)
+        self.missing = fill.missing
+        if self.too_many_missing:
+            raise InputError(
+                f"{found.root}: {len(found.unreadable)} of {len(found.images)} images cannot be"
+                f" read: {'; '.join(found.unreadable[:5])}"
+            )
+        for arm in found.arms:
+            fill.say(arm)
+        self.warnings = [
+            Warned(code=code, message=message, count=count)
+            for code, message, count in (
+                ("unreadable", "; ".join(found.unreadable[:5]), len(found.unreadable)),
+                ("skipped", f"other formats: {', '.join(found.skipped)}", found.skipped.total()),
+                ("mislabelled", "files of another format than their suffix", found.mislabelled),
+                ("duplicates", "files that repeat another of their arm", found.duplicates),
+            )
+            if count
+        ]
+
+    def _draw(self, fill: Filling) -> None:
+        requests = limited(plan(self.benchmark).requests, self.limit)
+        assert self.benchmark.model is not None, "the rules of a benchmark see to it"
+        model = self.supply.model(self.benchmark.model)
+        for component in self.benchmark.mitigations:
+            found = (
+                {}
+                if component.features is None
+                else {"features": self._dissection(component.features)}
+            )
+            arm = Arm(component.label, model, self.supply.mitigation(component, **found))
+            self.progress.begin(f"arm {arm.name}", len(requests))
+            batches = generate(arm, requests, self.store, self.batch_size)
+            fill.add_batches(batches, self.readers, self.store)
+            fill.say(arm.name)
+        self.missing = fill.missing
+
+    def _dissection(self, name: str) -> "Dissection":
+        """Return a feature set: found, or read from the store."""
+        if name not in self.dissections:
+            from audit.discovery import discover  # heavy: torch
+
+            wanted = self.spec.features[name]
+            written = self.spec.models[wanted.model]
+            self.dissections[name] = discover(
+                self.supply.model(wanted.model),
+                self.supply.probe(wanted.probe),
+                wanted,
+                folder=self.store.root / "features",
+                steps=written.steps,
+                guidance_scale=written.guidance_scale if wanted.prompts else 1.0,
+                batch_size=self.batch_size,
+                progress=self.progress.say,
+            )
+        return self.dissections[name]
+
+    def conclude(self, writing: RunFolder) -> None:
+        """Measure, decide, render; the manifest then says that the run is over."""
+        from audit.conclusion import conclude  # heavy: scipy
+
+        partial = "" if self.limit is None else f"limited to {self.limit} images an arm"
+        if self.too_many_missing:
+            partial = f"{self.missing:.1%} of the images failed"
+        writing.update(partial=partial, warnings=[one.model_dump() for one in self.warnings])
+        conclude(
+            Run.open(writing.path),
+            self.supply,
+            self.store,
+            self.progress,
+            features=[self._record(*item) for item in self.dissections.items()],
+        )
+        render(writing.path)
+        status = "partial" if partial else "complete"
+        status = "incomplete" if self.too_many_missing else status
+        writing.update(status=status, finished=folder.now())
+
+    @staticmethod
+    def _from(writing: RunFolder, root: Path) -> str:
+        return os.path.relpath(root, writing.path)
+
+
+def limited(requests: Sequence[Request], limit: int | None) -> Sequence[Request]:
+    """Return the first requests, taken from all prompts in turn; in the order of the plan."""
+    if limit is None:
+        return requests
+    first = sorted(requests, key=lambda request: request.index)[:limit]
+    return [request for request in requests if request in set(first)]
