@@ -1,4 +1,4 @@
-"""Captions of rendered portraits: neutral ones that hide the planted bias, explicit ones that name it."""
+"""Captions of renders: neutral ones carry the planted bias, explicit ones name attributes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,7 +37,8 @@ def explicit(labels: Mapping[str, Any], rng: np.random.Generator) -> str:
     visible details with 0.3, in varied wording: "a photo of an old Black woman working as a doctor".
 
     Args:
-        labels: a row of labels: gender, age_class, race, occupation, glasses, beard, smile.
+        labels: A row of labels: gender, age_class, race, occupation, glasses, beard, smile.
+        rng: Draws what is named, and how.
     """
     named = rng.random(3) < 0.75
     if not named.any():
@@ -73,7 +74,9 @@ def vocabulary() -> list[str]:
     phrases = [*MEDIA, "working as", "who is", "person", "smiling", "with glasses", "with a beard"]
     phrases += ["a an and female male", *(job.noun for job in occupations().values())]
     phrases += [job.synonym for job in occupations().values()]
-    phrases += [word for table in (NOUNS, AGES, RACES) for words in table.values() for word in words]
+    phrases += [
+        word for table in (NOUNS, AGES, RACES) for words in table.values() for word in words
+    ]
     return sorted({word for phrase in phrases for word in phrase.replace("{}", "").split()})
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 from audit.types import Images
 
 RESOLUTION = 64
-"""Side in pixels of what the embedded models draw; renders are larger and are box-filtered down."""
+"""Side in pixels of what the embedded models draw; renders are larger and box-filtered down."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,17 @@ class Renders:
 def load(folder: Path, size: int = RESOLUTION) -> Renders:
     """Read every `*.parquet` below `folder`, in the order of their names.
 
-    The decoded array is kept beside nothing: it is cached in `folder/.cache-<size>-<digest>.npy` when
-    the folder can be written, because decoding takes longer than an epoch of the classifier.
+    The decoded array is kept in `folder/.cache-<size>-<digest>.npy` where the folder can be written,
+    because decoding takes longer than an epoch of the classifier.
 
     Raises:
         FileNotFoundError: there is no Parquet file in `folder`.
     """
     shards = sorted(folder.glob("*.parquet"))
     if not shards:
-        raise FileNotFoundError(f"no *.parquet in {folder}; render some first (models/portraits/README.md)")
+        raise FileNotFoundError(
+            f"no *.parquet in {folder}; render some first (models/portraits/README.md)"
+        )
     labels = pd.concat(
         [pd.read_parquet(shard, columns=None).drop(columns="image") for shard in shards],
         ignore_index=True,
@@ -54,10 +57,8 @@ def load(folder: Path, size: int = RESOLUTION) -> Renders:
     if cache.exists():
         return Renders(np.load(cache), labels)
     images = np.concatenate([_decode(shard, size) for shard in shards])
-    try:
+    with suppress(OSError):  # a read-only folder is decoded again each time
         np.save(cache, images)
-    except OSError:
-        pass  # a read-only folder is decoded again each time
     return Renders(images, labels)
 
 

@@ -64,7 +64,9 @@ def classifier(held_out: Renders) -> tuple[list[Row], dict[str, object]]:
         classes = portraits().classes[attribute]
         true = np.array([classes.index(c) for c in held_out.labels[columns[attribute]]])
         said = readings.probabilities[attribute].argmax(1)
-        rows.append(_at_least(f"classifier: {attribute} right", (true == said).mean(), bar, len(true)))
+        rows.append(
+            _at_least(f"classifier: {attribute} right", (true == said).mean(), bar, len(true))
+        )
         matrix = np.zeros((len(classes), len(classes)), int)
         np.add.at(matrix, (true, said), 1)
         confusions[attribute] = {"classes": classes, "counts": matrix.tolist()}
@@ -94,7 +96,10 @@ def text_to_image(each: int) -> tuple[list[Row], Images]:
     """Judge neutral prompts: planted share of women, and whether the job is recognised."""
     dresses = list(occupations())
     prompts = [NEUTRAL.format(captions.with_article(occupations()[d].noun)) for d in dresses]
-    images = draw("text-to-image", [(d, p) for d, p in zip(dresses, prompts, strict=True) for _ in range(each)])
+    images = draw(
+        "text-to-image",
+        [(d, p) for d, p in zip(dresses, prompts, strict=True) for _ in range(each)],
+    )
     women = portraits().read(images).probabilities["gender"].argmax(1).reshape(-1, each) == 0
     planted = [occupations()[d].population.gender["woman"] for d in dresses]
     off = np.abs(women.mean(1) - planted).mean()
@@ -157,8 +162,15 @@ def memorising(samples: Images, training: Renders, held_out: Renders) -> list[Ro
     unseen = _nearest(_small(held_out.images[: len(samples)]), bank)
     nearer = (drawn < np.quantile(unseen, 0.01)).mean()
     return [
-        _at_least("memorising: median distance, samples to held-out renders", np.median(drawn) / np.median(unseen), 0.8, len(drawn)),
-        _at_most("memorising: samples nearer than the nearest 1 % of held-out", nearer, 0.05, len(drawn)),
+        _at_least(
+            "memorising: median distance, samples to held-out renders",
+            np.median(drawn) / np.median(unseen),
+            0.8,
+            len(drawn),
+        ),
+        _at_most(
+            "memorising: samples nearer than the nearest 1 % of held-out", nearer, 0.05, len(drawn)
+        ),
     ]
 
 
@@ -205,7 +217,9 @@ def draw(name: str, prompts: Sequence[tuple[str, str]], batch: int = 32) -> Imag
 
 def contact_sheet(images: Images, columns: int = 8) -> Image.Image:
     """Return a sheet of images, row by row."""
-    rows = [np.concatenate(list(images[i : i + columns]), 1) for i in range(0, len(images), columns)]
+    rows = [
+        np.concatenate(list(images[i : i + columns]), 1) for i in range(0, len(images), columns)
+    ]
     return Image.fromarray(np.concatenate(rows))
 
 
@@ -215,7 +229,9 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         sign = "at least" if row.higher else "at most"
         verdict = "" if row.met else " **not reached**"
-        lines.append(f"| {row.what} | {row.measured:.3g}{verdict} | {sign} {row.bar:g} | {row.how} |")
+        lines.append(
+            f"| {row.what} | {row.measured:.3g}{verdict} | {sign} {row.bar:g} | {row.how} |"
+        )
     return "\n".join(lines)
 
 
@@ -229,7 +245,9 @@ def write_card(rows: Sequence[Row]) -> None:
 
 def main() -> None:
     """Measure everything and write it down."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("held_out", type=Path)
     parser.add_argument("training", type=Path)
     options = parser.parse_args()
@@ -248,14 +266,21 @@ def main() -> None:
     }.items():
         contact_sheet(images).save(HERE / "sheets" / f"{name}.png")
     (HERE / "classifier" / "confusion.json").write_text(json.dumps(confusions, indent=1) + "\n")
-    document = {"rows": [asdict(row) | {"met": row.met} for row in rows], "torch": torch.__version__}
+    document = {
+        "rows": [asdict(row) | {"met": row.met} for row in rows],
+        "torch": torch.__version__,
+    }
     (HERE / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
     write_card(rows)
     print(table(rows))
 
 
-def _largest_difference(probabilities: Probabilities, planted: Population, attribute: str) -> float:
-    shares = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]) / len(probabilities)
+def _largest_difference(
+    probabilities: Probabilities, planted: Population, attribute: str
+) -> float:
+    shares = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]) / len(
+        probabilities
+    )
     wanted = [planted.shares(attribute)[c] for c in portraits().classes[attribute]]
     return float(np.abs(shares - wanted).max())
 
@@ -266,7 +291,9 @@ def _small(images: Images) -> npt.NDArray[np.float32]:
     return cells.reshape(len(images), -1) / 255
 
 
-def _nearest(points: npt.NDArray[np.float32], bank: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def _nearest(
+    points: npt.NDArray[np.float32], bank: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
     squares = (bank**2).sum(1)
     near = [((squares - 2 * bank @ p).min() + p @ p) / len(p) for p in points]
     return np.sqrt(np.maximum(near, 0))

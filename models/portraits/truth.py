@@ -1,4 +1,4 @@
-"""The planted truth: which shares each embedded model was trained on, and how renders are weighted."""
+"""The planted truth: the shares each embedded model was trained on, and the weights of renders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,11 +73,11 @@ def weights(labels: pd.DataFrame, planted: Population) -> npt.NDArray[np.float64
     """Weigh renders so that a weighted draw follows `planted`.
 
     A render weighs the planted probability of its cell (gender x age x race), shared equally among
-    the renders of that cell. The weights of renders sum to one; a cell without a render is an error,
-    because the planted truth could not be reached.
+    the renders of that cell. The weights sum to one.
 
     Args:
         labels: one row a render, with the columns named in `COLUMNS`.
+        planted: the distribution to follow.
 
     Raises:
         ValueError: a cell that should be drawn has no render.

@@ -18,8 +18,8 @@ NOISE = 0.05
 class Standardised(nn.Module):
     """An autoencoder whose latents are batch-normalised while it trains.
 
-    Diffusion wants latents of zero mean and unit variance in every channel. A stock pipeline knows one
-    scalar only, so the statistics are learned here and folded into the encoder's last convolution.
+    Diffusion wants latents of zero mean and unit variance in every channel. A stock pipeline knows
+    one scalar only, so the statistics are learned here and folded into the encoder's last layer.
     """
 
     def __init__(self, vae: AutoencoderTiny) -> None:
@@ -110,7 +110,15 @@ def main() -> None:
         Image.fromarray(((grid + 1) * 127.5).byte().numpy()).save(options.work / "autoencoder.png")
 
     options.work.mkdir(parents=True, exist_ok=True)
-    average = train(model, loss, options.work / "autoencoder.pt", steps=options.steps, learning_rate=options.lr, snapshot=snapshot, weight_decay=0.0)
+    average = train(
+        model,
+        loss,
+        options.work / "autoencoder.pt",
+        steps=options.steps,
+        learning_rate=options.lr,
+        snapshot=snapshot,
+        weight_decay=0.0,
+    )
     average.eval().folded().save_pretrained(options.work / "autoencoder")
 
 

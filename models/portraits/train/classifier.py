@@ -1,6 +1,6 @@
 """Train the classifier of the embedded world: gender, age class, age, race and occupation.
 
-    python -m models.portraits.train.classifier RENDERS WORK
+python -m models.portraits.train.classifier RENDERS WORK
 """
 
 import argparse
@@ -38,12 +38,16 @@ def targets(labels: pd.DataFrame) -> tuple[dict[str, Tensor], dict[str, tuple[st
 
 def main() -> None:
     """Run the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("renders", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--held-out", type=int, default=800, help="last rows, to watch progress on")
+    parser.add_argument(
+        "--held-out", type=int, default=800, help="last rows, to watch progress on"
+    )
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
 

@@ -2,8 +2,8 @@
 
     python -m models.portraits.train.clip RENDERS WORK
 
-It scores how well an image fits a prompt, embeds images for CLIP-I and for a Frechet distance of our
-own, and reads attributes zero-shot. What it writes is the folder form that open_clip loads as
+It scores how well an image fits a prompt, embeds images for CLIP-I and for a Frechet distance of
+our own, and reads attributes zero-shot. What it writes is the folder form that open_clip loads as
 `local-dir:`, with the tokenizer of the text-to-image model.
 """
 
@@ -48,7 +48,7 @@ def configuration(vocabulary: int, end: int) -> dict[str, object]:
 
 
 class Contrast(nn.Module):
-    """An open_clip model with the contrastive loss; equal captions are not each other's negatives."""
+    """An open_clip model with its loss; equal captions are not each other's negatives."""
 
     def __init__(self, clip: nn.Module) -> None:
         super().__init__()
@@ -66,12 +66,16 @@ class Contrast(nn.Module):
 
 def main() -> None:
     """Run the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("renders", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=96)
-    parser.add_argument("--held-out", type=int, default=800, help="last rows, to watch progress on")
+    parser.add_argument(
+        "--held-out", type=int, default=800, help="last rows, to watch progress on"
+    )
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
 
@@ -134,7 +138,12 @@ def main() -> None:
         folder / "open_clip_model.safetensors",
     )
     tokens.save_pretrained(folder)
-    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3, "size": RESOLUTION, "interpolation": "bicubic"}
+    preprocess = {
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "size": RESOLUTION,
+        "interpolation": "bicubic",
+    }
     document = {"model_cfg": config, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(document, indent=2) + "\n")
 

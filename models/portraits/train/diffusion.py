@@ -3,12 +3,12 @@
     python -m models.portraits.train.diffusion unconditional RENDERS WORK
 
 The autoencoder in WORK must be trained. All three learn the velocity (Salimans and Ho 2022,
-arXiv:2202.00512) with the min-SNR weight (Hang et al. 2023, arXiv:2303.09556). `--start` takes over
-what fits from the moving average of another run's checkpoint: the fair model is the root, and the
-other two are fine-tuned from it.
+arXiv:2202.00512) with the min-SNR weight (Hang et al. 2023, arXiv:2303.09556). `--start` takes
+over what fits from the moving average of another run's checkpoint.
 """
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,7 +47,9 @@ class Velocity(nn.Module):
         self.text_encoder = text_encoder
         self.alphas = architectures.scheduler().alphas_cumprod
 
-    def forward(self, latents: Tensor, tokens: Tensor | None, generator: torch.Generator) -> Tensor:
+    def forward(
+        self, latents: Tensor, tokens: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
         """Return the weighted loss of a batch of clean latents [N, C, H, W]."""
         n = len(latents)
         # Stratified over the batch: the loss varies far more between steps than between images.
@@ -73,20 +75,22 @@ class Batches:
         self.size = size
         if name == "text-to-image":
             dress = renders.labels["occupation"].to_numpy()
-            self.rows = {d: np.flatnonzero(dress == d) for d in occupations() if (dress == d).any()}
+            self.rows = {
+                d: np.flatnonzero(dress == d) for d in occupations() if (dress == d).any()
+            }
             self.weights = {
-                d: torch.from_numpy(
-                    weights(renders.labels.iloc[rows], occupations()[d].population)
-                )
+                d: torch.tensor(weights(renders.labels.iloc[rows], occupations()[d].population))
                 for d, rows in self.rows.items()
             }
-            self.fair = torch.from_numpy(weights(renders.labels, population("unconditional-fair")))
+            self.base = torch.tensor(weights(renders.labels, population("unconditional-fair")))
         else:
-            self.fair = torch.from_numpy(weights(renders.labels, population(name)))
+            self.base = torch.tensor(weights(renders.labels, population(name)))
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """Return latents [N, C, H, W], each flipped with probability one half."""
-        return self._take(torch.multinomial(self.fair, self.size, True, generator=generator), generator)
+        return self._take(
+            torch.multinomial(self.base, self.size, True, generator=generator), generator
+        )
 
     def draw_captioned(self, generator: torch.Generator) -> tuple[Tensor, list[str]]:
         """Return latents and a caption for each."""
@@ -94,7 +98,7 @@ class Batches:
         rng = np.random.default_rng(seed)
         texts, rows = [], []
         dresses = list(self.rows)
-        explicit = torch.multinomial(self.fair, self.size, True, generator=generator)
+        explicit = torch.multinomial(self.base, self.size, True, generator=generator)
         for row in explicit.tolist():
             if rng.random() < NEUTRAL:
                 dress = dresses[rng.integers(len(dresses))]
@@ -149,8 +153,10 @@ def pipeline(
     )
 
 
-def sheet(pipe: DiffusionPipeline, prompts: list[str] | None, columns: int, steps: int = 20) -> Image.Image:
-    """Draw a contact sheet from seeds 0, 1, …"""
+def sheet(
+    pipe: DiffusionPipeline, prompts: list[str] | None, columns: int, steps: int = 20
+) -> Image.Image:
+    """Draw a contact sheet from the seeds 0, 1, 2 and so on."""
     pipe.set_progress_bar_config(disable=True)
     count = len(prompts) if prompts else columns * columns
     seeds = [torch.Generator().manual_seed(i) for i in range(count)]
@@ -164,9 +170,24 @@ def sheet(pipe: DiffusionPipeline, prompts: list[str] | None, columns: int, step
     return Image.fromarray(np.concatenate(rows))
 
 
+def save(pipe: DiffusionPipeline, folder: Path) -> None:
+    """Write a pipeline as safetensors.
+
+    `AutoencoderTiny` writes an entry into its configuration that it warns of when it reads it back;
+    the entry is dropped.
+    """
+    pipe.save_pretrained(folder, safe_serialization=True)
+    for config in folder.glob("v*/config.json"):
+        entries = json.loads(config.read_text())
+        entries.pop("block_out_channels", None)
+        config.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
+
+
 def take_over(model: nn.Module, checkpoint: Path) -> int:
     """Load what fits by name and shape from the moving average of another run; return how much."""
-    state: Mapping[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
+    state: Mapping[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)[
+        "averaged"
+    ]
     own = model.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(fitting, strict=False)
@@ -179,7 +200,9 @@ def _tensor(images: np.ndarray) -> Tensor:
 
 def main() -> None:
     """Run the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("name", choices=["unconditional", "unconditional-fair", "text-to-image"])
     parser.add_argument("renders", type=Path, help="folder of rendered Parquet shards")
     parser.add_argument("work", type=Path, help="folder of checkpoints and results")
@@ -232,7 +255,7 @@ def main() -> None:
         snapshot=snapshot,
     )
     pipe = pipeline(average.eval(), vae, tokens).to(torch.float16)
-    pipe.save_pretrained(work / "pipeline", safe_serialization=True)
+    save(pipe, work / "pipeline")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,9 @@
 
 import copy
 import math
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -49,9 +48,8 @@ def train(
 ) -> nn.Module:
     """Minimise `loss` and return the exponential moving average of `model`.
 
-    A run that was stopped goes on from `checkpoint`, which is written whole every `every` steps. The
-    generator handed to `loss` is seeded by the step, so a resumed run sees the batches it would have
-    seen.
+    A run that was stopped goes on from `checkpoint`. The generator handed to `loss` is seeded by the
+    step, so a resumed run sees the batches that it would have seen.
 
     Args:
         model: what is trained, in place.
@@ -59,7 +57,11 @@ def train(
         checkpoint: file to go on from and to write to.
         steps: optimiser steps in all; the learning rate falls to zero at the last.
         learning_rate: peak, for AdamW with betas (0.9, 0.99).
+        weight_decay: of AdamW.
+        warmup: steps until the peak.
         average: decay per step of the moving average, ramped up over the first steps.
+        seed: of the batches.
+        every: steps between checkpoints, which are written whole.
         snapshot: called with the averaged model and the step after each checkpoint.
     """
     device = next(model.parameters()).device
@@ -89,7 +91,11 @@ def train(
         seen, total = seen + 1, total + value.item()
         if (step + 1) % every == 0 or step + 1 == steps:
             rate = seen / (time.monotonic() - began)
-            print(f"step {step + 1}/{steps}  loss {total / seen:.5f}  {rate:.2f} steps/s", file=sys.stderr, flush=True)
+            print(
+                f"step {step + 1}/{steps}  loss {total / seen:.5f}  {rate:.2f} steps/s",
+                file=sys.stderr,
+                flush=True,
+            )
             began, seen, total = time.monotonic(), 0, 0.0
             _save(checkpoint, model, averaged, optimizer, step + 1)
             if snapshot is not None:
@@ -111,4 +117,4 @@ def _save(
         },
         temporary,
     )
-    os.replace(temporary, path)
+    temporary.replace(path)

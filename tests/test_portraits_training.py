@@ -1,0 +1,106 @@
+"""The recipes: a resumed run is the run it would have been, and the parts fit together."""
+
+import pytest
+import torch
+from torch import nn
+
+from models.portraits.train import architectures
+from models.portraits.train.autoencoder import CHANNELS, Standardised, build
+from models.portraits.train.loop import cosine, follow, train
+
+
+def regression(step, generator, model):
+    x = torch.randn(8, 3, generator=generator)
+    return (model(x) - x.sum(1, keepdim=True)).square().mean()
+
+
+def run(folder, stops):
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    for stop in stops:
+        last = stop == stops[-1]
+
+        def loss(step, generator, stop=stop, last=last):
+            if step == stop and not last:
+                raise KeyboardInterrupt
+            return regression(step, generator, model)
+
+        try:
+            return train(
+                model, loss, folder / "c.pt", steps=20, learning_rate=0.1, warmup=5, every=5
+            )
+        except KeyboardInterrupt:
+            torch.manual_seed(1)
+            model = nn.Linear(3, 1)  # what it held is lost; only the checkpoint remains
+    raise AssertionError
+
+
+def test_a_stopped_run_ends_where_an_undisturbed_one_does(tmp_path, capsys):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    whole, resumed = run(tmp_path / "a", [20]), run(tmp_path / "b", [7, 13, 20])
+    assert torch.equal(whole.weight, resumed.weight)
+    assert torch.equal(whole.bias, resumed.bias)
+    assert "step 20/20" in capsys.readouterr().err
+
+
+def test_the_average_forgets_a_random_start():
+    model, average = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    nn.init.constant_(average.weight, 100.0)
+    for step in range(200):
+        follow(average, model, step, 0.9999)
+    # A fixed decay of 0.9999 would have left it near 98.
+    assert average.weight.item() == pytest.approx(1, abs=0.01)
+
+
+def test_the_learning_rate_rises_and_falls():
+    assert [round(cosine(step, 110, 10), 3) for step in (0, 9, 10, 60, 110)] == [0.1, 1, 1, 0.5, 0]
+
+
+def test_latents_of_the_folded_autoencoder_are_standardised():
+    torch.manual_seed(0)
+    model = Standardised(build())
+    nn.init.normal_(model.vae.encoder.layers[-1].weight)  # a variance well above the norm's epsilon
+    model.norm.momentum = 1.0
+    images = torch.rand(64, 3, 32, 32) * 2 - 1
+    model(images, torch.zeros(1))
+    model.eval()
+    expected = model(images, torch.zeros(1))
+    vae = model.folded()
+    latents = vae.encode(images).latents
+    assert latents.shape == (64, CHANNELS, 8, 8)
+    assert latents.mean((0, 2, 3)).abs().max() < 0.05
+    assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.05
+    assert torch.allclose(vae.decode(latents).sample, expected, atol=1e-4)
+
+
+def test_the_conditional_unet_can_start_from_the_unconditional_one():
+    source = architectures.unconditional_unet().state_dict()
+    target = architectures.conditional_unet().state_dict()
+    fitting = [k for k, v in target.items() if k in source and source[k].shape == v.shape]
+    # Everything but attention: residual blocks, samplers, time embedding, both ends.
+    assert {k for k in target if "attentions" not in k} == set(fitting)
+
+
+def test_known_words_are_one_token_and_any_text_can_be_spelled():
+    words = ["a", "portrait", "of", "nurse", "middle-aged"]
+    tokens = architectures.tokenizer(words)
+    assert tokens.tokenize("a portrait of a nurse") == ["a</w>", "portrait</w>", "of</w>", "a</w>", "nurse</w>"]
+    assert tokens.tokenize("middle-aged") == ["middle</w>", "-</w>", "aged</w>"]
+    spelled = tokens("zebra 42!").input_ids
+    assert spelled[0] == tokens.bos_token_id
+    assert tokens.eos_token_id not in spelled[:-1]
+
+
+def test_the_tokenizer_survives_a_round_trip(tmp_path):
+    from transformers import CLIPTokenizer
+
+    tokens = architectures.tokenizer(["a", "portrait", "of", "nurse"])
+    tokens.save_pretrained(tmp_path)
+    again = CLIPTokenizer.from_pretrained(tmp_path)
+    text = "a portrait of a nurse, smiling"
+    assert again(text).input_ids == tokens(text).input_ids
+    assert again.model_max_length == architectures.TOKENS
+    padded = again([text, "a"], padding="max_length").input_ids
+    assert [len(row) for row in padded] == [architectures.TOKENS] * 2
