@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from audit.commands import runs, specs
+from audit.commands import comparing, runs, specs, tools
 from audit.console import Console, console
 from audit.errors import AuditError
 from audit.interrupts import Interrupted, interruptible
@@ -120,8 +120,12 @@ for name, command in (
     ("schema", specs.schema),
     ("init", specs.init),
     ("classify", runs.classify),
+    ("measure", runs.measure),
     ("report", runs.report),
     ("check", runs.check),
+    ("compare", comparing.compare),
+    ("discover", tools.discover),
+    ("calibrate", tools.calibrate),
 ):
     app.command(name)(command)
 

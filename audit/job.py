@@ -141,7 +141,7 @@ class Job:
             found = (
                 {}
                 if component.features is None
-                else {"features": self._dissection(component.features)}
+                else {"features": self.dissection(component.features)}
             )
             arm = Arm(component.label, model, self.supply.mitigation(component, **found))
             self.progress.begin(f"arm {arm.name}", len(requests))
@@ -150,7 +150,7 @@ class Job:
             fill.say(arm.name)
         self.missing = fill.missing
 
-    def _dissection(self, name: str) -> "Dissection":
+    def dissection(self, name: str) -> "Dissection":
         """Return a feature set: found, or read from the store."""
         if name not in self.dissections:
             from audit.discovery import discover  # heavy: torch

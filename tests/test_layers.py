@@ -1,4 +1,4 @@
-"""Imports point one way: down the layers below, in no circle, and never to a package's `__init__`."""
+"""Imports point one way: down the layers, in no circle, never to a package's `__init__`."""
 
 import ast
 from fnmatch import fnmatch
@@ -15,7 +15,7 @@ FOUNDATION = """
     audit.statistics.* audit.metrics.* audit.rankings.* audit.testing.* audit.error_cards
     audit.sae audit.sae_training audit.sparse_linear audit.h_classifier audit.recording
     audit.latent_edit audit.assignment audit.dissection audit.dose_response audit.evidence
-    audit.image_text probes.network
+    audit.image_text audit.rewriting probes.network
 """
 SPEC = """
     audit.assembly audit.component audit.prompt_files audit.prompts audit.refusals audit.rules
@@ -26,7 +26,7 @@ STEPS = "audit.*"
 LAYERS = [
     [WORDS],
     [FOUNDATION],
-    # Plugins and reports know the layers below and never each other: what a run needs, it is given.
+    # Plugins and reports never know each other: what they need of one another, they are given.
     [
         "models.diffusion models.pipeline",
         "probes.*",

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from audit.folder import Run
 
 FAILED, UNDECIDED = 1, 4
-FORMATS = {"html": "report.html", "markdown": "report.md", "junit": "junit.xml"}
-FORMATS |= {"checklist": "checklist.md"}
 
 
 def run(
@@ -91,11 +89,15 @@ def classify(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")],
     probe: Annotated[list[str], typer.Option("--probe", metavar="NAME", help="Repeatable.")],
-    out: Out = RUNS,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The run folder to write.")
+    ] = None,
     store: Store = None,
     device: Device = None,
+    offline: Offline = False,
 ) -> None:
-    """Read a folder of images with probes; writes labels.parquet into a run folder."""
+    """Read a folder of images with probes; writes labels.parquet, results and a report."""
+    go_offline(offline)
     from audit import runner
 
     done = runner.classify(
@@ -104,28 +106,36 @@ def classify(
     console(ctx).data([str(done.folder), *summary(done)], described(done))
 
 
+def measure(ctx: typer.Context, folder: RunFolder) -> None:
+    """Compute the numbers of a run again from its tables; no model is loaded."""
+    from audit import runner
+
+    done = runner.measure(folder, progress=console(ctx))
+    console(ctx).data([str(done.folder), *summary(done)], described(done))
+
+
 def report(
     ctx: typer.Context,
     folder: RunFolder,
-    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS))] = "html",
+    form: Annotated[
+        str, typer.Option("--format", metavar="html|markdown", help="Markdown goes to stdout.")
+    ] = "html",
 ) -> None:
     """Render a run again from its results; no number is computed."""
-    from audit import atomic
-    from reports import checklist, junit, markdown, render
-    from reports.source import Source
+    if form == "html":
+        from audit.folder import REPORT
+        from audit.rendering import render
 
-    if form not in FORMATS:
-        raise SpecError(unknown("format", form, FORMATS))
-    source = Source.open(folder)
-    renderers = {
-        "html": render.page,
-        "markdown": markdown.markdown,
-        "junit": junit.junit,
-        "checklist": checklist.markdown,
-    }
-    path = folder / FORMATS[form]
-    atomic.write(path, renderers[form](source))
-    console(ctx).data([str(path)], {"report": str(path)})
+        render(folder)
+        console(ctx).data([str(folder / REPORT)], {"report": str(folder / REPORT)})
+    elif form == "markdown":
+        from reports.markdown import markdown
+        from reports.source import Source
+
+        text = markdown(Source.open(folder))
+        console(ctx).data(text.rstrip("\n").split("\n"), {"markdown": text})
+    else:
+        raise SpecError(unknown("format", form, ("html", "markdown")))
 
 
 def check(ctx: typer.Context, folder: RunFolder, inconclusive: Inconclusive = "fail") -> None:

@@ -1,0 +1,87 @@
+"""Commands that study a model, a probe or the machine: discover, calibrate, doctor."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit.commands.options import SPEC, Device, Offline, Overrides, SpecFile, Store
+from audit.commands.runs import go_offline, number
+from audit.console import console, table
+from audit.errors import SpecError, unknown
+
+
+def discover(
+    ctx: typer.Context,
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK")],
+    attribute: Annotated[str, typer.Argument(metavar="ATTRIBUTE")],
+    spec: SpecFile = SPEC,
+    overrides: Overrides = None,
+    store: Store = None,
+    device: Device = None,
+    offline: Offline = False,
+) -> None:
+    """Find the latents of a model that carry an attribute; found once, then read."""
+    from audit.spec import load
+
+    found = load(spec, overrides or ())
+    if benchmark not in found.benchmarks:
+        raise SpecError(unknown("benchmark", benchmark, found.benchmarks))
+    model = found.benchmarks[benchmark].model
+    sets = [name for name, of in found.features.items() if of.model == model]
+    name = next((name for name in sets if found.features[name].attribute == attribute), None)
+    if name is None:
+        known = [found.features[name].attribute for name in sets]
+        raise SpecError(f"no feature set: {unknown('attribute', attribute, known)}")
+    go_offline(offline)
+    from audit.job import Job
+    from audit.store import Store as Blobs
+    from audit.store import default_root
+    from audit.supply import Supply
+
+    job = Job(
+        spec=found,
+        name=benchmark,
+        store=Blobs(store or default_root(found.folder)),
+        supply=Supply(found, found.benchmarks[benchmark], device),
+        progress=console(ctx),
+    )
+    dissection = job.dissection(name)
+    features = dissection.features
+    rows = [["class", "rank", "latent", "effect"]]
+    for class_, latents in features.latents.items():
+        effects = features.effects[class_]
+        for rank, (latent, effect) in enumerate(zip(latents, effects, strict=True), 1):
+            rows.append([class_, str(rank), str(latent), number(effect)])
+    where = f"{name}: {dissection.folder}"
+    plain = {"name": name, "folder": str(dissection.folder), **asdict(features)}
+    console(ctx).data([where, *table(rows)], plain)
+
+
+def calibrate(
+    ctx: typer.Context,
+    probe: Annotated[str, typer.Argument(metavar="PROBE")],
+    data: Annotated[Path, typer.Option(help="Folder by class, CSV or Parquet, with labels.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The error card.")] = None,
+    describe: Annotated[str, typer.Option(help="What the images are.")] = "",
+    licence: Annotated[str, typer.Option(help="Of the images.")] = "unknown",
+    image_size: Annotated[int | None, typer.Option(min=8, help="Scale images down.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many images.")] = None,
+) -> None:
+    """Measure the errors of a probe on labelled images; writes its error card."""
+    from itertools import islice
+
+    from audit import calibration, error_cards, registry
+    from audit.labelled import labelled
+
+    built = registry.build("probes", probe)
+    images = islice(labelled(data, built.classes, size=image_size), limit)
+    card = calibration.calibrate(built, images, data=describe or data.name, licence=licence)
+    path = out or Path(f"{probe.replace(':', '-')}-errors.json")
+    error_cards.write(path, card)
+    rows = [["attribute", "accuracy", "read", "not read"]]
+    for name, table_of in card.attributes.items():
+        read = sum(map(sum, table_of.counts))
+        rows.append([name, number(table_of.accuracy), str(read), str(sum(table_of.missing))])
+    console(ctx).data([str(path), *table(rows)], {"card": str(path), **card.model_dump()})
