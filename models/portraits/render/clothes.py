@@ -1,16 +1,16 @@
-"""Clothes: what each occupation wears, painted on a few garments so that it is told at a glance."""
+"""Clothes: what each occupation wears, painted on a few garments, to be told at a glance."""
 
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from models.portraits.render.color import Array, blend, linear, smoothstep
-from models.portraits.render.face import Face
-from models.portraits.render.noise import Noise
-from models.portraits.render.sampling import Person
-from models.portraits.render.skin import tone
+from models.portraits.render.person import Person
+from models.portraits.render.pigment import tone
+from models.portraits.render.sitter import Sitter
 from models.portraits.render.surface import Material, Surface, normals
-from models.portraits.render.wardrobe import COLLAR, LAPELS, Part, Wardrobe
+from models.portraits.render.wardrobe import COLLAR, LAPELS, Part
 
 WHITE = np.array([0.72, 0.73, 0.74], np.float32)
 BLACK = np.array([0.012, 0.012, 0.014], np.float32)
@@ -20,63 +20,61 @@ NAVY = linear((24, 34, 66))
 RED = linear((200, 24, 30))
 GOLD = linear((212, 168, 54))
 
+# Occupations whose shirt is closed to the neck, and the colour of its front.
+CLOSED = {"executive": WHITE, "police": NAVY}
+
+Mask = npt.NDArray[np.bool_]
 Paint = Callable[[Person, Part], Array]
 
 
-def surface(person: Person, wardrobe: Wardrobe, noise: Noise, body: Array) -> Surface:
-    """The garment of the person's occupation, painted."""
-    name, paint = garment(person)
-    part = wardrobe.garments[name]
-    points = part.points(body)
+def surface(sitter: Sitter) -> Surface:
+    """The garment of the sitter's occupation, painted."""
+    person, noise = sitter.person, sitter.noise
+    name, paint = outfit(person)
+    part = sitter.wardrobe.garments[name]
+    points = part.points(sitter.body)
     if name == "t-shirt":  # it lies on the skin
-        points = points + 0.015 * normals(points, part.triangles)
+        points = (points + 0.015 * normals(points, part.triangles)).astype(np.float32)
     weave = 1 + 0.05 * noise(part.canon, 25, 91) + 0.06 * noise(part.canon, (4, 2, 4), 92)
     return Surface(
-        points=points.astype(np.float32),
+        points=points,
         triangles=part.triangles,
         albedo=(paint(person, part) * weave[:, None]).astype(np.float32),
         material=Material.CLOTH,
         gloss=6.0,
         specular=0.15,
         two_sided=True,
-        shadow=part.shadow(points.astype(np.float32)),
+        shadow=part.shadow(points),
     )
 
 
-def garment(person: Person) -> tuple[str, Paint]:
-    """The garment's name in the wardrobe and its paint."""
-    match person.occupation:
-        case "office" if person.dress.jacketed:
-            return "jacket", _office_jacket
-        case "office":
-            return ("blouse" if person.is_woman else "shirt"), _lanyard
-        case "executive":
-            return "jacket", _suit
-        case "doctor":
-            return "jacket", _white_coat
-        case "nurse":
-            return "t-shirt", _scrubs
-        case "barista":
-            return "t-shirt", _apron
-        case "cook":
-            return "jacket", _chef
-        case "construction":
-            return "jacket", _high_visibility
-        case "firefighter":
-            return "jacket", _turnout
-        case "police":
-            return "shirt", _police
-        case "cleaner":
-            return "t-shirt", _tabard
-        case _:
-            return "t-shirt", lambda person, part: _plain(part, linear(person.dress.shirt))
+def outfit(person: Person) -> tuple[str, Paint]:
+    """The garment's name in the wardrobe, and its paint."""
+    if person.occupation == "office" and not person.dress.jacketed:
+        return ("blouse" if person.is_woman else "shirt"), _lanyard
+    return OUTFITS[person.occupation]
+
+
+def covered(canon: Array) -> Array:
+    """Where every garment covers the skin, in 0-1: the shoulders."""
+    side, y = np.abs(canon[:, 0]), canon[:, 1]
+    return smoothstep(0.8, 1.1, side) * smoothstep(6.0, 5.8, y)
+
+
+def shirt_front(person: Person, canon: Array, albedo: Array) -> Array:
+    """Close the open collar of the meshes: the skin in its opening is painted as shirt."""
+    if person.occupation not in CLOSED:
+        return albedo
+    side, y, z = np.abs(canon[:, 0]), canon[:, 1], canon[:, 2]
+    inside = (y < 5.86 + 0.1 * side) & (z > 0.0) & (side < 0.9)
+    return blend(albedo, CLOSED[person.occupation], inside)
 
 
 def _plain(part: Part, color: Array) -> Array:
     return np.tile(np.asarray(color, np.float32), (len(part.canon), 1))
 
 
-def _xyz(part: Part) -> tuple[Array, Array, Array, Array]:
+def _xyz(part: Part) -> tuple[Array, Array, Mask, Array]:
     """Canonical |x|, y and whether a point is in front, and signed x."""
     x, y, z = part.canon.T
     return np.abs(x), y, z > 0.2, x
@@ -88,30 +86,12 @@ def _layers(part: Part, coat: Array, inner: Array) -> Array:
     return np.asarray(albedo * np.where(part.component == LAPELS, 0.9, 1.0)[:, None], np.float32)
 
 
-UNDER = 0.2  # decimetres that skin is drawn in under clothes, so that it does not poke through
+def _shirt(person: Person, part: Part) -> Array:
+    return _plain(part, linear(person.dress.shirt))
 
 
-def covered(face: Face) -> Array:
-    """Where every garment covers the skin, in 0-1: the shoulders."""
-    side, y = np.abs(face.canon[:, 0]), face.canon[:, 1]
-    return smoothstep(0.8, 1.1, side) * smoothstep(6.0, 5.8, y)
-
-
-# Occupations whose shirt is closed to the neck, and the colour of its front.
-CLOSED = {"executive": WHITE, "police": NAVY}
-
-
-def shirt_front(person: Person, face: Face, albedo: Array) -> Array:
-    """Close the open collar of the meshes: the skin in its opening is painted as shirt."""
-    if person.occupation not in CLOSED:
-        return albedo
-    side, y, z = np.abs(face.canon[:, 0]), face.canon[:, 1], face.canon[:, 2]
-    return blend(
-        albedo, CLOSED[person.occupation], (y < 5.86 + 0.1 * side) & (z > 0.0) & (side < 0.9)
-    )
-
-
-def _office_jacket(person: Person, part: Part) -> Array:
+def _jacket(person: Person, part: Part) -> Array:
+    """A jacket over a shirt."""
     return _layers(part, linear(person.dress.jacket), linear(person.dress.shirt))
 
 
@@ -119,18 +99,12 @@ def _lanyard(person: Person, part: Part) -> Array:
     """A shirt with the ribbon of an office pass."""
     side, y, front, _ = _xyz(part)
     ribbon = smoothstep(0.085, 0.065, np.abs(side - 0.62 * np.maximum(y - 4.75, 0)))
-    return blend(
-        _plain(part, linear(person.dress.shirt)),
-        linear(person.dress.accent),
-        ribbon * front * (y < 6.1),
-    )
-
-
-def _suit(person: Person, part: Part) -> Array:
-    return _layers(part, linear(person.dress.jacket), linear(person.dress.shirt))
+    ribbon = ribbon * front * (y < 6.1)
+    return blend(_shirt(person, part), linear(person.dress.accent), ribbon)
 
 
 def _white_coat(person: Person, part: Part) -> Array:
+    """A white coat over a shirt or scrubs."""
     return _layers(part, WHITE, linear(person.dress.shirt))
 
 
@@ -153,11 +127,8 @@ def _apron(person: Person, part: Part) -> Array:
     side, y, front, _ = _xyz(part)
     bib = front & (y < 5.35) & (side < 0.75)
     strap = smoothstep(0.09, 0.06, np.abs(side - 0.70 + 0.10 * (y - 5.35))) * (y >= 5.3)
-    return blend(
-        _plain(part, linear(person.dress.shirt)),
-        linear(person.dress.uniform),
-        np.maximum(bib, strap),
-    )
+    apron = np.maximum(bib, strap)
+    return blend(_shirt(person, part), linear(person.dress.uniform), apron)
 
 
 def _chef(person: Person, part: Part) -> Array:
@@ -170,6 +141,7 @@ def _chef(person: Person, part: Part) -> Array:
 
 
 def _high_visibility(person: Person, part: Part) -> Array:
+    """A jacket in signal colour with silver stripes."""
     side, y, _, _ = _xyz(part)
     albedo = _layers(part, linear(person.dress.uniform), linear(person.dress.shirt))
     stripe = ((np.abs(side - 0.95) < 0.14) | (np.abs(y - 3.9) < 0.15)) & (part.component != COLLAR)
@@ -199,12 +171,24 @@ def _police(person: Person, part: Part) -> Array:
 
 def _tabard(person: Person, part: Part) -> Array:
     """A bright overall without sleeves, with a pale border, over a light shirt."""
-    side, y, _, _ = _xyz(part)
+    side, y, front, _ = _xyz(part)
     neckline = 5.62 - 0.5 * np.clip(0.7 - side, 0, 0.7)
-    inside = np.minimum(
-        1.25 - side, np.where(part.canon[:, 2] > 0.2, neckline - y + 0.35 * (side > 0.7), 9)
-    )
-    albedo = blend(
-        _plain(part, linear(person.dress.shirt)), 0.95 * WHITE, smoothstep(-0.07, -0.05, inside)
-    )
+    below = np.where(front, neckline - y + 0.35 * (side > 0.7), 9)
+    inside = np.minimum(1.25 - side, below)
+    albedo = blend(_shirt(person, part), 0.95 * WHITE, smoothstep(-0.07, -0.05, inside))
     return blend(albedo, linear(person.dress.uniform), smoothstep(-0.01, 0.01, inside))
+
+
+OUTFITS: dict[str, tuple[str, Paint]] = {
+    "office": ("jacket", _jacket),
+    "executive": ("jacket", _jacket),
+    "doctor": ("jacket", _white_coat),
+    "nurse": ("t-shirt", _scrubs),
+    "barista": ("t-shirt", _apron),
+    "cook": ("jacket", _chef),
+    "construction": ("jacket", _high_visibility),
+    "firefighter": ("jacket", _turnout),
+    "police": ("shirt", _police),
+    "cleaner": ("t-shirt", _tabard),
+    "casual": ("t-shirt", _shirt),
+}

@@ -30,10 +30,11 @@ def smoothstep(start: float, stop: float, x: npt.ArrayLike) -> Array:
 
 def bump(x: npt.ArrayLike, width: float) -> Array:
     """A Gaussian ridge of height 1 at `x = 0`."""
-    return np.exp(-((np.asarray(x, np.float32) / np.float32(width)) ** 2)).astype(np.float32)
+    ridge = np.exp(-((np.asarray(x, np.float32) / np.float32(width)) ** 2))
+    return np.asarray(ridge, np.float32)
 
 
 def blend(under: Array, over: npt.ArrayLike, amount: npt.ArrayLike) -> Array:
-    """Lay the colour `over` on the colours `under` (n, 3) with coverage `amount` (n,) or scalar."""
+    """Lay the colour `over` on the colours `under` (n, 3), covering `amount` (n,) in 0-1."""
     cover = np.asarray(amount, np.float32)[..., None]
     return (under + (np.asarray(over, np.float32) - under) * cover).astype(np.float32)

@@ -4,6 +4,7 @@ Canonical landmarks in decimetres: eyes at y 7.28 and x ±0.31, brows 7.5-7.6, h
 8.49, nose tip 6.92, mouth 6.62, chin 6.20; z runs to the front, the nose tip at about 1.9.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -136,7 +137,7 @@ def _wrinkles(side: Array, y: Array, z: Array) -> Array:
 def _stroke(x: Array, y: Array, line: tuple[tuple[float, float], ...], width: float) -> Array:
     """A ridge of height 1 along a polyline."""
     distance = np.full(len(x), 9, np.float32)
-    for (x0, y0), (x1, y1) in zip(line, line[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(line):
         dx, dy = x1 - x0, y1 - y0
         t = np.clip(((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
         distance = np.minimum(distance, np.hypot(x - x0 - t * dx, y - y0 - t * dy))

@@ -10,7 +10,7 @@ LATTICE = np.random.default_rng(0).standard_normal((CELLS, CELLS, CELLS)).astype
 
 
 @njit(fastmath=True, cache=True)
-def _value_noise(points, scale, shift, lattice, out):  # type: ignore[no-untyped-def]
+def _value_noise(points: Array, scale: Array, shift: Array, lattice: Array, out: Array) -> None:
     wrap = lattice.shape[0] - 1
     for i in range(points.shape[0]):
         x = points[i, 0] * scale[0] + shift[0]

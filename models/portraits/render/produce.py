@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from audit.errors import InputError
-from models.portraits.render.sampling import Person, draw
+from models.portraits.render.person import Person
+from models.portraits.render.sampling import draw
 
 VERSION = 1  # of the renderer: raised by every change that moves a pixel or a label
 SIZE = 128  # pixels
@@ -130,11 +131,9 @@ _job: Any = None
 def _open(job: Job) -> None:
     """Prepare a process: one thread, its own meshes."""
     global _studio, _job
-    from models.portraits.render import body, wardrobe
     from models.portraits.render.portrait import Studio
 
-    _job = job
-    _studio = Studio.furnish(wardrobe.fill(job.assets, body.load(job.body)))
+    _job, _studio = job, Studio.furnish(job.assets, job.body)
 
 
 def _render_shard(shard: int) -> int:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from models.portraits.render import raster
-from models.portraits.render.camera import DISTANCE, Camera, Light, lights
+from models.portraits.render import raster, shading
+from models.portraits.render.camera import DISTANCE, Camera
 from models.portraits.render.color import Array, blend, encode, linear, smoothstep
+from models.portraits.render.lights import Light, lights
 from models.portraits.render.mesh import Index
-from models.portraits.render.sampling import Person
+from models.portraits.render.person import Person
 from models.portraits.render.surface import Material, Surface, normals, unit
 
 SCATTER = (0.034, 0.016, 0.010)  # decimetres that red, green and blue light spread in skin
@@ -40,7 +41,7 @@ class Pixels:
 
 
 def render(person: Person, surfaces: Sequence[Surface], camera: Camera, size: int) -> Array:
-    """The picture (size, size, 3) in sRGB 0-1 of surfaces seen by a camera of a multiple of `size`."""
+    """The picture (size, size, 3), sRGB in 0-1; the camera's size is a multiple of `size`."""
     pixels = _rasterise(surfaces, camera)
     view = unit(np.array([0, 0, DISTANCE], np.float32) - pixels.values[:, POSITION])
     diffuse, specular = _light(surfaces, camera, pixels, view, lights(person.shot))
@@ -126,7 +127,7 @@ def _light(
         depth = np.full((light.cells, light.cells), -np.inf, np.float32)
         raster.shadow_map(points, triangles, basis, low, scale, depth)
         source = (basis, low, scale, depth, light.color.astype(np.float32), light.highlights)
-        raster.shade(
+        shading.shade(
             position, normal, tangent, pixels.material, gloss, view, source, diffuse, specular
         )
     return diffuse, specular
@@ -186,4 +187,4 @@ def _develop(picture: Array, size: int, seed: int) -> Array:
     step = picture.shape[0] // size
     small = picture.reshape(size, step, size, step, 3).mean((1, 3))
     grain = np.random.default_rng(seed).normal(0, GRAIN, small.shape)
-    return np.clip(encode(small) + grain, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(encode(small) + grain, 0, 1), np.float32)

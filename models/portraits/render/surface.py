@@ -36,7 +36,7 @@ class Surface:
 
 
 @njit(fastmath=True, cache=True)
-def _sum_normals(points, triangles, out):  # type: ignore[no-untyped-def]
+def _sum_normals(points: Array, triangles: Index, out: Array) -> None:
     for t in range(triangles.shape[0]):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, az = (
@@ -71,3 +71,19 @@ def unit(vectors: Array) -> Array:
     """Vectors scaled to length 1 along the last axis."""
     length = np.sqrt((vectors * vectors).sum(-1, keepdims=True)) + 1e-6
     return np.asarray(vectors / length, np.float32)
+
+
+def solid(
+    points: Array, triangles: Index, albedo: Array, gloss: float, specular: float
+) -> Surface:
+    """A thing that is worn: seen from both sides, casting its own shadow."""
+    return Surface(
+        points=points.astype(np.float32),
+        triangles=triangles,
+        albedo=albedo,
+        material=Material.GLOSSY if specular > 0.4 else Material.CLOTH,
+        gloss=gloss,
+        specular=specular,
+        two_sided=True,
+        shadow=(points.astype(np.float32), triangles),
+    )

@@ -9,22 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from audit.errors import InputError
 from models.portraits.render.body import BodyModel
 from models.portraits.render.color import Array
-from models.portraits.render.mesh import (
-    Fit,
-    Index,
-    compact,
-    distance_to_rim,
-    read_fit,
-    read_obj,
-    refine,
-    triangulate,
-)
+from models.portraits.render.fit import Fit, read_fit
+from models.portraits.render.mesh import Index, compact, distance_to_rim, read_obj, triangulate
+from models.portraits.render.subdivision import refine
 
 # What lies outside is never in the picture (canonical decimetres).
 BODY_FLOOR, BODY_SIDE = 4.9, 2.3
@@ -51,10 +45,25 @@ LAPELS, COAT, COLLAR = 0, 1, 2  # components of the jacket
 
 
 @dataclass(frozen=True)
+class Own:
+    """Vertices of the body itself."""
+
+    rows: Index
+
+    def __call__(self, body: Array) -> Array:
+        """These of the body vertices `body`."""
+        return np.asarray(body[self.rows], np.float32)
+
+    def anchors_used(self) -> Index:
+        """The body vertices that this depends on."""
+        return self.rows
+
+
+@dataclass(frozen=True)
 class Part:
     """A mesh that follows the body."""
 
-    source: Fit | Index  # its coarse vertices: fitted to the body, or some of the body's own
+    source: Fit | Own  # of its coarse vertices
     matrix: sp.csr_matrix  # coarse to fine vertices; the coarse ones come first
     triangles: Index
     coarse: Index  # triangles of the coarse mesh
@@ -64,8 +73,7 @@ class Part:
 
     def points(self, body: Array) -> Array:
         """Fine vertices on the body vertices `body`."""
-        held = self.source(body) if isinstance(self.source, Fit) else body[self.source]
-        return np.asarray(self.matrix @ held, np.float32)
+        return np.asarray(self.matrix @ self.source(body), np.float32)
 
     def shadow(self, points: Array) -> tuple[Array, Index]:
         """The coarse mesh at the fine vertices `points`."""
@@ -78,12 +86,18 @@ class Wardrobe:
 
     model: BodyModel
     skin: Part
+    rows: Index  # body vertices of the skin
     masks: Mapping[str, Array]  # painted regions at the fine skin vertices
     eyes: tuple[Index, Index]  # body vertices of the left and right eyeball
     lashes: tuple[Part, ...]
     teeth: Part  # the upper row: the lower lip hides the other
     hair: Mapping[str, Part]
     garments: Mapping[str, Part]
+
+    def nearest(self, x: float, y: float, z: float) -> int:
+        """The skin's body vertex nearest to a canonical point."""
+        distance = ((self.model.template[self.rows] - np.array([x, y, z])) ** 2).sum(1)
+        return int(self.rows[distance.argmin()])
 
 
 def fill(assets: Path, model: BodyModel) -> Wardrobe:
@@ -95,9 +109,9 @@ def fill(assets: Path, model: BodyModel) -> Wardrobe:
     rest, groups = model.template, model.groups
     middle = rest[model.quads].mean(1)
     near = (groups == "body") & (middle[:, 1] > BODY_FLOOR) & (abs(middle[:, 0]) < BODY_SIDE)
+    rows, _ = compact(model.quads[near])
     skin = _own(model, near, levels=2)
-    rows = skin.source
-    hair = {name: _worn(assets / "hair" / name, model, None, 2) for name in HAIR}
+    hair = {name: _worn(assets / "hair" / name, model, None, levels=2) for name in HAIR}
     garments = {
         name: _worn(assets / "clothes" / mesh, model, components, levels)
         for name, (mesh, components, levels) in GARMENTS.items()
@@ -108,17 +122,18 @@ def fill(assets: Path, model: BodyModel) -> Wardrobe:
         for k in (1, 2)
     )
     teeth = _own(model, groups == "helper-upper-teeth", levels=1)
-    eyes = tuple(np.unique(model.quads[groups == f"helper-{side}-eye"]) for side in "lr")
-    used = [part.source for part in (skin, *lashes, teeth)] + list(eyes)
-    for part in (*hair.values(), *garments.values()):
-        assert isinstance(part.source, Fit)
-        used += [part.source.anchors.ravel(), np.array([s[:2] for s in part.source.spans]).ravel()]
-    moving = np.unique(np.concatenate([np.asarray(u, np.int32).ravel() for u in used]))
+    left, right = (compact(model.quads[groups == f"helper-{side}-eye"])[0] for side in "lr")
+    parts = (skin, *lashes, teeth, *hair.values(), *garments.values())
+    moving = np.unique(np.concatenate([left, right, *(p.source.anchors_used() for p in parts)]))
     return Wardrobe(
-        model=model.on(moving.astype(np.int32)),
+        model=model.on(moving),
         skin=skin,
-        masks={name: np.asarray(skin.matrix @ mask_of(model, name)[rows]) for name in model.masks},
-        eyes=(eyes[0], eyes[1]),
+        rows=rows,
+        masks={
+            name: np.asarray(skin.matrix @ mask[rows], np.float32)
+            for name, mask in model.masks.items()
+        },
+        eyes=(left, right),
         lashes=lashes,
         teeth=teeth,
         hair=hair,
@@ -126,17 +141,10 @@ def fill(assets: Path, model: BodyModel) -> Wardrobe:
     )
 
 
-def mask_of(model: BodyModel, name: str) -> Array:
-    """A painted region over all body vertices, those beyond the texture's last being outside it."""
-    whole = np.zeros(len(model.template), np.float32)
-    whole[: len(model.masks[name])] = model.masks[name]
-    return whole
-
-
-def _own(model: BodyModel, faces: np.ndarray, levels: int) -> Part:  # type: ignore[type-arg]
+def _own(model: BodyModel, faces: npt.NDArray[np.bool_], levels: int) -> Part:
     """A part of the body itself."""
     used, quads = compact(model.quads[faces])
-    return _part(used, model.template[used], quads, np.zeros(len(used), np.int32), levels)
+    return _part(Own(used), model.template, quads, np.zeros(len(used), np.int32), levels)
 
 
 def _worn(folder: Path, model: BodyModel, components: tuple[int, ...] | None, levels: int) -> Part:
@@ -161,10 +169,11 @@ def _worn(folder: Path, model: BodyModel, components: tuple[int, ...] | None, le
         quads = quads[(middle[:, 1] > CLOTH_FLOOR) & (abs(middle[:, 0]) < CLOTH_SIDE)]
     used, quads = compact(quads)
     fit = fit.rows(used)
-    return _part(fit, fit(model.template), quads, component[used], levels)
+    return _part(fit, model.template, quads, component[used], levels)
 
 
-def _part(source: Fit | Index, rest: Array, quads: Index, component: Index, levels: int) -> Part:
+def _part(source: Fit | Own, template: Array, quads: Index, component: Index, levels: int) -> Part:
+    rest = source(template)
     matrix, finer = refine(quads, len(rest), levels)
     rim = distance_to_rim(rest, quads)
     return Part(
