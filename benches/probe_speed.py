@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     options = parser.parse_args()
     images = pictures(options.folder, options.images, options.size)
-    print(json.dumps({"images": images.shape, "machine": platform.processor()}))
+    print(json.dumps({"images": images.shape, "machine": platform.machine()}))
     for row in rows(options.names or list(NAMES), images):
         print(json.dumps(row), flush=True)
 
