@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -145,7 +146,9 @@ def size(count: float) -> str:
 
 def _inert(text: str) -> str:
     """Show control, bidirectional and zero-width characters as escapes; a terminal obeys none."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else ascii(c)[1:-1] for c in text
+    )
 
 
 def _write(stream: IO[str], text: str) -> None:

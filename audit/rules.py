@@ -122,12 +122,9 @@ def gate(
 ) -> Found:
     """A gate limits one number that the benchmark measures."""
     name, attribute = given["metric"], given.get("attribute")
-    family, _, by = name.partition("@")
+    family = name.partition("@")[0]
     if wrong := metric(name, data):
         yield ("metric",), wrong
-    elif embedded(family) and not by:
-        encoder = _labels(data, "encoders")[0]
-        yield ("metric",), f"say by which encoder: {name}@{encoder}"
     known: dict[str, Collection[str]] = {
         "attribute": list(by_attribute),
         "class": by_attribute.get(attribute or "", ()),

@@ -39,7 +39,7 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "args", [["list"], ["validate"], ["plan"], ["schema", "spec"], ["--help"]]
+    "args", [["list"], ["validate"], ["init", "x.yaml"], ["schema", "spec"], ["--help"]]
 )
 def test_commands_about_specs_load_nothing_heavy_and_take_under_a_second(here, args):
     code = (
@@ -83,6 +83,20 @@ def test_plan_warns_of_prompts_that_are_cut(here, capsys):
     assert run("plan", "occupations") == 0
     warning = "warning: occupations: prompt 'long' is longer than CLIP reads\n"
     assert capsys.readouterr().err == warning
+
+
+def test_plan_says_which_gates_so_few_images_cannot_decide(here, capsys):
+    write(here, changed(portraits__images=100))
+    assert run("plan", "portraits", "--json") == 0
+    out, err = capsys.readouterr()
+    assert "gate fd_debiased gender steer reads 100 images" in err
+    reach = json.loads(out)["plans"][0]["reach"][0]
+    # 100 images, two classes: the smallest discrepancy seen at 80 % is sqrt(7.849 / 200).
+    assert reach["detectable"] == pytest.approx(0.198, abs=5e-4)
+    assert run("plan", "portraits", "--strict") == 2
+    assert "error: --strict: portraits: gate fd_debiased" in capsys.readouterr().err
+    write(here, changed(portraits__images=500))
+    assert run("plan", "portraits", "--strict") == 0
 
 
 @pytest.mark.parametrize(

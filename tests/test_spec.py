@@ -345,13 +345,6 @@ MISTAKES = [
     (
         {
             "portraits__encoders": ["portraits-clip"],
-            "portraits__gates": [{"metric": "kid", "max": 1}],
-        },
-        "portraits.gates[0].metric: say by which encoder: kid@portraits-clip",
-    ),
-    (
-        {
-            "portraits__encoders": ["portraits-clip"],
             "portraits__gates": [{"metric": "kid@inception", "max": 1}],
         },
         "gates[0].metric: unknown encoder or reference 'inception' (known: portraits-clip)",

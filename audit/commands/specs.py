@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audit.commands.options import RUNS, SPEC, BenchmarkNames, Out, Overrides, SpecFile
+from audit.commands.options import RUNS, SPEC, BenchmarkNames, Out, Overrides, SpecFile, Store
 from audit.console import console, duration, size, table
 from audit.document import read_file
 from audit.errors import InputError, SpecError, unknown
@@ -43,36 +44,83 @@ def plan(
         float, typer.Option(min=0, help="To draw an image, on your machine.")
     ] = 0.25,
     kilobytes: Annotated[float, typer.Option(min=0, help="Of an image.")] = 12.0,
+    cached: Annotated[bool, typer.Option("--cached", help="Look up what the store has.")] = False,
+    store: Store = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse gates that so few images cannot decide.")
+    ] = False,
 ) -> None:
-    """Say what a run would draw, and about how long it would take; draw nothing."""
-    from audit import planning
+    """Say what a run would draw, how long it would take, and what it could show; draw nothing."""
+    from audit import power
     from audit.spec import load
 
     found = load(spec, overrides or ())
-    rows = [["benchmark", "prompts", "arms", "images", "time", "disk"]]
     plans = []
+    warnings = []
     for name in chosen(found, benchmarks):
-        work = planning.plan(found.benchmarks[name])
-        left = planning.estimate(work, seconds_per_image=seconds, bytes_per_image=1000 * kilobytes)
-        counts = [str(len(work.prompts)), str(len(work.arms)), f"{left.images:,}"]
-        rows.append([name, *counts, duration(left.seconds), size(left.bytes)])
-        cut = [prompt.id for prompt in planning.long_prompts(work)]
-        for prompt in cut:
-            console(ctx).note(f"warning: {name}: prompt {prompt!r} is longer than CLIP reads")
-        plans.append(
-            {
-                "benchmark": name,
-                "digest": found.digest(name),
-                "arms": list(work.arms),
-                "prompts": [prompt.id for prompt in work.prompts],
-                "requests": len(work.requests),
-                "images": left.images,
-                "seconds": left.seconds,
-                "bytes": left.bytes,
-                "long_prompts": cut,
-            }
-        )
-    console(ctx).data(table(rows), {"plans": plans})
+        there = _in_store(found, name, store) if cached else 0
+        plans.append(_planned(found, name, there, seconds, 1000 * kilobytes))
+        warnings += [f"{name}: {warning}" for warning in power.warnings(found.benchmarks[name])]
+        cut = plans[-1]["long_prompts"]
+        warnings += [f"{name}: prompt {prompt!r} is longer than CLIP reads" for prompt in cut]
+    for warning in warnings:
+        console(ctx).note(f"warning: {warning}")
+    work = [["benchmark", "prompts", "arms", "images", "cached", "time", "disk"]]
+    reach = [["benchmark", "attribute", "images", "detects fd", "in a prompt", "fair up to"]]
+    for one in plans:
+        counts = [str(len(one["prompts"])), str(len(one["arms"])), f"{one['images']:,}"]
+        spent = [duration(one["seconds"]), size(one["bytes"])]
+        work.append([one["benchmark"], *counts, f"{one['cached']:,}", *spent])
+        for of in one["reach"]:
+            shown = (of["detectable"], of["detectable_per_prompt"], of["null"])
+            numbers = [f"{value:.3f}" for value in shown]
+            reach.append([one["benchmark"], of["attribute"], f"{of['images']:,}", *numbers])
+    lines = [*table(work), "", *table(reach)] if len(reach) > 1 else table(work)
+    console(ctx).data(lines, {"plans": plans, "warnings": warnings})
+    if strict and warnings:
+        raise SpecError("--strict: " + "\n--strict: ".join(warnings))
+
+
+def _planned(
+    spec: "Spec", name: str, cached: int, seconds: float, size_of_image: float
+) -> dict[str, Any]:
+    from audit import planning, power
+
+    benchmark = spec.benchmarks[name]
+    work = planning.plan(benchmark)
+    left = planning.estimate(
+        work, cached=cached, seconds_per_image=seconds, bytes_per_image=size_of_image
+    )
+    return {
+        "benchmark": name,
+        "digest": spec.digest(name),
+        "arms": list(work.arms),
+        "prompts": [prompt.id for prompt in work.prompts],
+        "requests": len(work.requests),
+        **asdict(left),
+        "reach": [asdict(one) for one in power.reach(benchmark)],
+        "long_prompts": [prompt.id for prompt in planning.long_prompts(work)],
+    }
+
+
+def _in_store(spec: "Spec", name: str, store: Path | None) -> int:
+    """Count the images that are there; those of arms with a feature set are not looked up."""
+    from audit.drawing import Arm
+    from audit.planning import plan as laid_out
+    from audit.store import Store as Blobs
+    from audit.store import default_root
+    from audit.supply import Supply
+
+    benchmark = spec.benchmarks[name]
+    blobs = Blobs(store or default_root(spec.folder))
+    supply = Supply(spec, benchmark, "cpu")
+    there = 0
+    for component in benchmark.mitigations if benchmark.model else ():
+        if component.features is None and benchmark.model:
+            arm = Arm(component.label, supply.model(benchmark.model), supply.mitigation(component))
+            requests = laid_out(benchmark).requests
+            there += sum(blobs.get(arm.key(request)) is not None for request in requests)
+    return there
 
 
 def chosen(spec: "Spec", names: Sequence[str] | None) -> list[str]:
