@@ -26,6 +26,7 @@ SIZE = 128  # pixels
 QUALITY = 94  # WebP; at this the compression is below the grain
 SHARD = 500  # rows, about 2 MB
 RECORD = "render.json"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # one a process
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,25 @@ def shard_path(job: Job, shard: int) -> Path:
     return job.out / f"portraits-{shard:03d}.parquet"
 
 
+def rows(job: Job, shard: int) -> range:
+    """The rows of a shard; the last may be shorter."""
+    return range(shard * SHARD, min((shard + 1) * SHARD, job.images))
+
+
 def missing(job: Job) -> list[int]:
-    """Shards that are not written yet."""
-    every = range(-(-job.images // SHARD))
-    return [shard for shard in every if not shard_path(job, shard).exists()]
+    """Shards that are not written yet, or were the short end of a smaller set."""
+    return [
+        shard
+        for shard in range(-(-job.images // SHARD))
+        if _written(shard_path(job, shard)) < len(rows(job, shard))
+    ]
+
+
+def _written(path: Path) -> int:
+    """Number of rows in a shard, 0 where there is none."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows) if path.exists() else 0
 
 
 def produce(job: Job) -> Iterator[int]:
@@ -89,8 +105,9 @@ def produce(job: Job) -> Iterator[int]:
         _open(job)
         yield from map(_render_shard, todo)
         return
-    # Spawned, not forked: each worker compiles and reads on its own, with one thread each.
-    context = multiprocessing.get_context("spawn")
+    for name in THREADS:
+        os.environ[name] = "1"
+    context = multiprocessing.get_context("spawn")  # so that numpy reads the lines above
     with context.Pool(min(job.workers, len(todo) or 1), _open, (job,)) as pool:
         yield from pool.imap_unordered(_render_shard, todo)
 
@@ -140,9 +157,8 @@ def _render_shard(shard: int) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = range(shard * SHARD, min((shard + 1) * SHARD, _job.images))
     table: list[dict[str, Any]] = []
-    for index in rows:
+    for index in rows(_job, shard):
         person = person_at(_job.seed, index)
         name = f"{_job.seed:03d}-{index:06d}.webp"
         table.append(
@@ -167,8 +183,8 @@ def _webp(picture: Any) -> bytes:
 
 def timed(job: Job) -> Iterator[str]:
     """Progress of `produce` in lines of text."""
-    start, before = time.monotonic(), missing(job)
+    start, todo = time.monotonic(), len(missing(job))
     for done, shard in enumerate(produce(job), 1):
         rate = done * SHARD / (time.monotonic() - start)
-        left = (len(before) - done) * SHARD / rate / 60
+        left = (todo - done) * SHARD / rate / 60
         yield f"{shard_path(job, shard).name}: {rate:.1f} images/s, {left:.0f} min left"
