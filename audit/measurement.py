@@ -52,6 +52,10 @@ from audit.types import Measurement, Metric
 
 ALWAYS = ("fd", "fd_debiased", "fd2_debiased")
 """Metrics that are also measured prompt by prompt whether the spec lists them or not."""
+COMMON = frozenset(
+    {*ALWAYS, "fd_soft", "parity_gap", "parity_ratio", "tv", "kl", "entropy", "deviation_ratio"}
+)
+"""Metrics of shares that are measured over all prompts whether the spec lists them or not."""
 FORM = re.compile(r"_(macro|worst|corrected|ppi|p_null|p_bh)$")
 """What may follow the name of a metric in an id."""
 
@@ -115,7 +119,8 @@ def measure(
         lay_out(one, images, requests, arms, design_of(requests, benchmark), level)
         for one in embeddings
     ]
-    of_shares = [metric for metric in metrics if metric.interval in INTERVALS]
+    wanted = COMMON | listed
+    of_shares = [m for m in metrics if m.interval in INTERVALS and m.name in wanted]
     always = [metric for metric in of_shares if metric.name in ALWAYS]
     scored: list[Scored] = []
     for group in groups:

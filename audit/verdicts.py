@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from audit.measurement import Measured
-from audit.measuring.groups import Scored
+from audit.measuring.groups import Scored, number
 from audit.results import GateEntry
 from audit.spec import Gate
 from audit.statistics.intervals import quantile
@@ -77,7 +77,7 @@ def entry(
         value=row.value if row else None,
         ci_low=row.ci_low if row else None,
         ci_high=row.ci_high if row else None,
-        bound=bound,
+        bound=None if bound is None else number(bound),
         bound_level=level if bound is not None else None,
         p=claim.p if np.isfinite(claim.p) else None,
         p_adjusted=adjusted if np.isfinite(adjusted) else None,
@@ -128,7 +128,7 @@ def _reason(
 ) -> str:
     """Say in one sentence why."""
     wording = "at most" if claim.side == "max" else "at least"
-    if bound is None:
+    if bound is None or np.isinf(bound):
         if verdict == "fail":
             return f"the value is infinite and the limit is {wording} {claim.limit:g}"
         return f"no decision: {claim.reason}"

@@ -11,13 +11,15 @@ from audit.measuring.votes import Requests, cast
 from audit.spec import Benchmark
 from audit.statistics.shares import Design, design
 
+BASELINE = "none"
+"""Arm that others are compared with in tables at hand, where there is one so called."""
+
 
 def arms_of(images: pd.DataFrame, labels: pd.DataFrame, benchmark: Benchmark) -> list[str]:
-    """Return the arms that there are, the baseline first."""
-    planned = [arm.label for arm in benchmark.mitigations] if benchmark.model else []
-    there = {*images["arm"], *labels["arm"]}
+    """Return the arms that there are, the baseline first: that of the spec, or `none`."""
+    planned = [arm.label for arm in benchmark.mitigations] if benchmark.model else [BASELINE]
     seen = dict.fromkeys([*images["arm"], *labels["arm"]])
-    return [*(arm for arm in planned if arm in there), *(a for a in seen if a not in planned)]
+    return [*(arm for arm in planned if arm in seen), *(arm for arm in seen if arm not in planned)]
 
 
 def groups_of(

@@ -33,7 +33,9 @@ def measured(metric: Metric, found: Shares, target: Floats, level: float) -> Inv
     """
     if metric.interval == "debiased":
         return from_discrepancy(metric, discrepancy(found, target, level))
-    return evaluate(metric, found, target, level)
+    # A class that is wanted with share 0 makes ratios infinite; such ends are no numbers.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return evaluate(metric, found, target, level)
 
 
 def from_discrepancy(metric: Metric, found: Discrepancy) -> Inverted:

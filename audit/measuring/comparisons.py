@@ -12,7 +12,7 @@ from audit.measuring.votes import ABSENT
 from audit.results import Difference, Direction, Flips
 from audit.statistics.agreement import confusion
 from audit.statistics.discrepancy import squared_discrepancy, squared_variance
-from audit.statistics.intervals import Estimate, t_interval
+from audit.statistics.intervals import Estimate, quantile, t_interval
 from audit.statistics.pairs import compare, mcnemar, stuart_maxwell
 from audit.statistics.shares import Shares, shares_by
 from audit.types import Floats, State
@@ -66,7 +66,8 @@ def differences(pair: Pair) -> Iterator[Difference]:
         design=group.design,
         level=group.level,
     )
-    yield from _shares(pair, found.difference, dropped, None, "paired-t")
+    whole = found.difference
+    yield from _shares(pair, stacked(whole), np.array([dropped]), [None], "paired-t")
     n, df = int(both.sum()), _df(found.difference)
     for metric, change in (("fd_debiased", found.distance), ("fd2_debiased", found.squared)):
         ends = (change.low, change.high, change.level)
@@ -77,8 +78,7 @@ def differences(pair: Pair) -> Iterator[Difference]:
     if len(prompts) > 1:
         each = shares_by(after - before, prompt, len(prompts))
         lost = np.bincount(prompt[~both], minlength=len(prompts))
-        for j, name in enumerate(prompts):
-            yield from _shares(pair, each[j], int(lost[j]), name, "paired-t")
+        yield from _shares(pair, each, lost, prompts, "paired-t")
 
 
 def flips(pair: Pair) -> Iterator[Flips]:
@@ -120,15 +120,51 @@ def _flips(
 
 
 def _shares(
-    pair: Pair, found: Shares, dropped: int, prompt: str | None, method: str
+    pair: Pair,
+    found: Shares,
+    dropped: npt.NDArray[np.int64],
+    prompts: Sequence[str | None],
+    method: str,
 ) -> Iterator[Difference]:
-    df = _df(found)
-    for k, name in enumerate(pair.arm.votes.classes):
-        se = float(found.cov[k, k]) ** 0.5
-        estimate = t_interval(float(found.p[k]), se, df, int(found.n), pair.arm.level)
-        estimate = replace(estimate, low=max(estimate.low, -1), high=min(estimate.high, 1))
-        row = _difference(pair, "share", replace(estimate, method=method), dropped, "none")
-        yield row.model_copy(update={"class_": name, "prompt": prompt})
+    """Yield the change of every share, [J, K] at once."""
+    level = pair.arm.level
+    df = np.where(np.isinf(found.df), np.maximum(found.units - 1.0, 1.0), found.df)[:, None]
+    se = np.sqrt(np.diagonal(found.cov, axis1=-2, axis2=-1))
+    half = quantile(level, df) * se
+    low, high = np.clip(found.p - half, -1, 1), np.clip(found.p + half, -1, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.where(se > 0, 2 * stats.t.sf(np.abs(found.p) / se, df), found.p == 0)
+    p[np.isnan(se)] = np.nan
+    for j, prompt in enumerate(prompts):
+        n = int(found.n[j])
+        for k, name in enumerate(pair.arm.votes.classes):
+            yield Difference(
+                **pair.arm.about,
+                metric="share",
+                class_=name,
+                prompt=prompt,
+                baseline=pair.baseline.votes.arm,
+                value=number(found.p[j, k]),
+                ci_low=number(low[j, k]),
+                ci_high=number(high[j, k]),
+                level=level,
+                n=n,
+                dropped=int(dropped[j]),
+                p=number(p[j, k]),
+                method=method if n else "not measured: no pair was read on both sides",
+            )
+
+
+def stacked(found: Shares) -> Shares:
+    """Return the shares of one group with a leading dimension of 1."""
+    return Shares(
+        found.p[None],
+        found.cov[None],
+        np.asarray(found.n)[None],
+        np.asarray(found.units)[None],
+        np.asarray(found.df)[None],
+        found.hard,
+    )
 
 
 def _readable(pair: Pair, rows: npt.NDArray[np.bool_]) -> Difference:
@@ -158,7 +194,7 @@ def _unpaired(pair: Pair) -> Iterator[Difference]:
         np.minimum(after.df, before.df),
         hard=False,
     )
-    yield from _shares(pair, both, 0, None, UNPAIRED)
+    yield from _shares(pair, stacked(both), np.zeros(1, np.int64), [None], UNPAIRED)
     change = float(squared_discrepancy(after, target) - squared_discrepancy(before, target))
     variance = sum(_variance(found, target) for found in (before, after))
     estimate = t_interval(change, variance**0.5, _df(both), int(both.n), pair.arm.level)

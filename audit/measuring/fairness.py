@@ -119,6 +119,8 @@ def _rows(
     for j, (prompt, *column) in enumerate(zip(prompts, *columns, strict=True)):
         shares = found.by_prompt[j] if by_prompt else found.pooled
         value, low, high, null_low, null_high = map(number, column)
+        if value is None:
+            low = high = None
         row = Measurement(
             metric=metric.name,
             value=value,

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from audit.measuring.bounds import Bounds, from_discrepancy
+from audit.measuring.bounds import Bounds, from_discrepancy, measured
 from audit.measuring.votes import Codes, Requests, Votes
-from audit.metrics.evaluation import evaluate
 from audit.statistics.discrepancy import Discrepancy, discrepancy, distance
 from audit.statistics.inversion import Inverted
 from audit.statistics.shares import Design, Shares, shares, shares_by
@@ -48,7 +47,7 @@ class Estimates:
                 self._measured[key] = from_discrepancy(metric, shared)
             else:
                 found = self.by_prompt if by_prompt else self.pooled
-                self._measured[key] = evaluate(metric, found, self.target, self.level)
+                self._measured[key] = measured(metric, found, self.target, self.level)
         return self._measured[key]
 
     @cached_property

@@ -93,18 +93,19 @@ def warn_missing(groups: Sequence[Group]) -> Iterator[Warned]:
 def _counts(states: npt.NDArray[np.str_], level: float, **about: str) -> Iterator[StateCount]:
     there = states[states != ABSENT]
     n = len(there)
-    for state in State:
-        count = int((there == state.value).sum())
-        if count == 0 and state is not State.OK:
-            continue
-        interval = wilson(count / n, n, level) if n else None
+    names, counts = np.unique(there, return_counts=True)
+    found = {str(State.OK): 0} | dict(zip(map(str, names), map(int, counts), strict=True))
+    ordered = [(state.value, found[state.value]) for state in State if state.value in found]
+    shares = np.array([count for _, count in ordered]) / max(n, 1)
+    interval = wilson(shares, max(n, 1), level)
+    for i, (state, count) in enumerate(ordered):
         yield StateCount(
-            state=state.value,
+            state=state,
             count=count,
             n=n,
-            share=count / n if n else None,
-            ci_low=float(interval.low) if interval else None,
-            ci_high=float(interval.high) if interval else None,
+            share=float(shares[i]) if n else None,
+            ci_low=float(interval.low[i]) if n else None,
+            ci_high=float(interval.high[i]) if n else None,
             level=level,
             **about,
         )

@@ -1,0 +1,109 @@
+"""Gates: three verdicts, on bounds, with Holm."""
+
+import pytest
+from tables import benchmark, tables
+
+from audit.gates import decide
+from audit.measurement import measure
+
+
+def verdicts(rows, gates, *, partial="", **given):
+    spec = benchmark(gates=gates, **given)
+    measured = measure(*tables(rows), spec)
+    return decide(spec, measured, partial=partial)
+
+
+FD = {"metric": "fd_debiased", "attribute": "gender", "arm": "none"}
+
+
+def sample(women, men, missing=0):
+    return {"none": {"-": ["woman"] * women + ["man"] * men + ["no_face"] * missing}}
+
+
+@pytest.mark.parametrize(
+    ("women", "men", "verdict"),
+    [
+        (500, 500, "pass"),  # FD 0, upper bound about .052
+        (900, 100, "fail"),  # FD .566
+        (53, 47, "inconclusive"),  # FD .042, upper bound about .16
+    ],
+)
+def test_a_gate_decides_on_the_bound_and_not_on_the_value(women, men, verdict):
+    (gate,) = verdicts(sample(women, men), [FD | {"max": 0.10}])
+    assert gate.verdict == verdict
+    assert (gate.bound > 0.10) == (verdict != "pass")
+
+
+def test_a_model_on_the_limit_is_not_decided():
+    # FD = .1 sqrt 2 for 60 : 40, whatever n.
+    (gate,) = verdicts(sample(120, 80), [FD | {"metric": "fd", "max": 0.1 * 2**0.5}])
+    assert gate.verdict == "inconclusive"
+    assert gate.n_needed is None or gate.n_needed > 200
+
+
+def test_an_undecided_gate_says_how_many_images_would_decide():
+    (gate,) = verdicts(sample(53, 47), [FD | {"max": 0.10}])
+    assert gate.n_needed > 100
+    assert f"{gate.n_needed:,} images" in gate.reason
+
+
+def test_twelve_gates_share_the_error_that_one_has():
+    one = verdicts(sample(450, 550), [FD | {"max": 0.12}])
+    many = verdicts(sample(450, 550), [FD | {"max": 0.12}] + [FD | {"max": 0.0715}] * 11)
+    assert one[0].verdict == "pass"
+    assert many[0].family == 12
+    assert many[0].p_adjusted == pytest.approx(min(12 * many[0].p, 1), rel=0.05)
+    assert all(gate.p_adjusted >= gate.p for gate in many)
+
+
+def test_a_lower_limit_on_a_share_is_decided_on_its_lower_bound():
+    limit = {"metric": "share", "attribute": "gender", "class": "woman", "arm": "none"}
+    passed, failed, open_ = (
+        verdicts(sample(women, 200 - women), [limit | {"min": 0.4}])[0].verdict
+        for women in (110, 50, 84)
+    )
+    assert (passed, failed, open_) == ("pass", "fail", "inconclusive")
+
+
+def test_what_was_not_measured_is_never_passed():
+    (nothing,) = verdicts(sample(0, 0, missing=50), [FD | {"max": 0.7}])
+    assert nothing.verdict == "inconclusive"
+    assert "read no image" in nothing.reason
+    (absent,) = verdicts(sample(5, 5), [FD | {"arm": "none", "probe": "other", "max": 0.5}])
+    assert absent.verdict == "inconclusive"
+    (card,) = verdicts(sample(5, 5), [FD | {"metric": "fd_corrected", "max": 0.5}])
+    assert "no error card" in card.reason
+
+
+def test_too_many_missing_faces_and_half_a_run_cannot_pass():
+    (missing,) = verdicts(sample(500, 500, missing=400), [FD | {"max": 0.10}])
+    assert missing.verdict == "inconclusive"
+    assert "29% of the images were not read" in missing.reason
+    (half,) = verdicts(sample(500, 500), [FD | {"max": 0.10}], partial="the run is partial")
+    assert half.verdict == "inconclusive"
+    (bad,) = verdicts(sample(900, 100), [FD | {"max": 0.10}], partial="the run is partial")
+    assert bad.verdict == "fail"
+
+
+def test_a_gate_without_an_arm_is_one_gate_for_every_arm_with_an_id_of_its_own():
+    rows = {arm: {"-": ["woman", "man"] * 300} for arm in ("none", "steer")}
+    gates = verdicts(rows, [{"metric": "fd", "attribute": "gender", "max": 0.15}])
+    assert [gate.arm for gate in gates] == ["none", "steer"]
+    assert len({gate.id for gate in gates}) == 2
+    assert gates[1].baseline_value == gates[0].value
+
+
+def test_infinite_is_a_failure_and_not_a_gap():
+    target = {"gender": {"woman": 1.0, "man": 0.0}}
+    (gate,) = verdicts(sample(9, 1), [FD | {"metric": "kl", "max": 5.0}], target=target)
+    assert gate.verdict == "fail"
+    assert "infinite" in gate.reason
+
+
+def test_a_limit_on_the_worst_prompt_is_kept_only_by_all():
+    rows = {"a": ["woman", "man"] * 300, "b": ["woman"] * 550 + ["man"] * 50}
+    (worst,) = verdicts({"none": rows}, [FD | {"metric": "fd_worst", "max": 0.2}])
+    assert worst.verdict == "fail"
+    rows["b"] = ["man", "woman"] * 300
+    (fine,) = verdicts({"none": rows}, [FD | {"metric": "fd_worst", "max": 0.2}])
+    assert fine.verdict == "pass"

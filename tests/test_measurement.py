@@ -1,0 +1,360 @@
+"""The orchestration: planted tables in, numbers worked by hand out."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from tables import benchmark, one, tables
+
+from audit.error_cards import Confusion, ErrorCard
+from audit.errors import InputError
+from audit.measurement import measure
+from audit.measuring.quality import Embeddings
+
+EIGHTY = ["woman"] * 16 + ["man"] * 4
+"""KA-01: shares .8 and .2, FD .424264."""
+
+
+def test_shares_and_discrepancies_of_a_table_worked_by_hand():
+    found = measure(*tables({"none": {"-": EIGHTY}}), benchmark())
+    share = one(found, "share", class_="woman")
+    assert share.value == pytest.approx(0.8)
+    assert (share.ci_low, share.ci_high) == pytest.approx((0.583983, 0.919342), abs=1e-6)  # KA-19
+    assert one(found, "fd").value == pytest.approx(0.424264, abs=1e-6)  # KA-01
+    assert one(found, "fd2_debiased").value == pytest.approx(0.163158, abs=1e-6)  # KA-29
+    assert one(found, "parity_gap").value == pytest.approx(0.6)
+    assert one(found, "tv").value == pytest.approx(0.3)
+    assert one(found, "kl").value == pytest.approx(0.192745, abs=1e-6)
+    # Binomial(20, 1/2) is at most 4 away from 10 with 95.9 %, at most 3 with 88.5 %.
+    assert one(found, "fd").null_high == pytest.approx(0.2 * 2**0.5)
+    assert one(found, "fd").ci_low > 0
+
+
+def test_a_fair_sample_is_not_called_biased():
+    found = measure(*tables({"none": {"-": ["woman", "man"] * 50}}), benchmark())
+    fd = one(found, "fd_debiased")
+    assert fd.value == 0
+    assert fd.ci_low == 0
+    assert one(found, "fd_p_null").value == pytest.approx(1)
+
+
+def test_opposite_prompts_look_fair_only_together():
+    """KA-16: doctors .1, nurses .9: pooled 0, per prompt .566, all of it stereotype."""
+    rows = {"doctor": ["woman"] * 10 + ["man"] * 90, "nurse": ["woman"] * 90 + ["man"] * 10}
+    found = measure(*tables({"none": rows}), benchmark())
+    assert one(found, "fd").value == pytest.approx(0)
+    assert one(found, "fd_macro").value == pytest.approx(0.565685, abs=1e-6)
+    assert one(found, "fd", prompt="doctor").value == pytest.approx(0.565685, abs=1e-6)
+    macro = one(found, "fd_debiased_macro")
+    assert macro.ci_low < 0.565685 < macro.ci_high
+    square = one(found, "fd2_debiased_macro").value
+    parts = one(found, "fd2_aggregate").value + one(found, "fd2_spread").value
+    assert square == pytest.approx(parts)
+    assert one(found, "fd2_spread").value > 0.3
+    worst = one(found, "fd_worst")
+    assert worst.value == pytest.approx(0.565685, abs=1e-6)
+    assert "prompt doctor" in worst.method
+
+
+def test_every_prompt_weighs_the_same_however_many_images_were_read():
+    rows = {"a": ["woman"] * 30, "b": ["man"] * 10}
+    found = measure(*tables({"none": rows}), benchmark())
+    assert one(found, "share", class_="woman").value == pytest.approx(0.5)
+
+
+def test_faces_that_are_missing_are_counted_and_bounded():
+    """KA-46: 60 men, 25 women, 15 without a face: FD .291, between .141 and .354."""
+    rows = ["man"] * 60 + ["woman"] * 25 + ["no_face"] * 15
+    found = measure(*tables({"none": {"-": rows}}), benchmark())
+    assert one(found, "fd").value == pytest.approx(0.291162, abs=1e-6)
+    assert one(found, "fd_missing_low").value == pytest.approx(0.141421, abs=1e-6)
+    assert one(found, "fd_missing_high").value == pytest.approx(0.353553, abs=1e-6)
+    assert one(found, "share_missing_low", class_="man").value == pytest.approx(0.6)
+    assert one(found, "share_missing_high", class_="man").value == pytest.approx(0.75)
+    state = next(s for s in found.states if s.state == "no_face")
+    assert (state.count, state.n, state.share) == (15, 100, 0.15)
+    assert state.ci_low < 0.15 < state.ci_high
+
+
+def test_no_face_anywhere_is_no_number_and_never_balance():
+    found = measure(*tables({"none": {"-": ["no_face"] * 20}}), benchmark())
+    for metric in ("fd", "fd_debiased", "parity_gap", "kl"):
+        row = one(found, metric)
+        assert row.value is None
+        assert row.method == "not measured: the probe read no image"
+    assert one(found, "fd_missing_high").value == pytest.approx(0.707107, abs=1e-6)
+    assert any(w.code == "missing" for w in found.warnings)
+
+
+def test_one_image_has_no_interval_and_one_class_is_the_largest_distance():
+    single = measure(*tables({"none": {"-": ["woman"]}}), benchmark())
+    row = one(single, "fd_debiased")
+    assert row.value is None
+    assert "one reading" in row.method
+    collapse = measure(*tables({"none": {"-": ["woman"] * 40}}), benchmark())
+    assert one(collapse, "fd").value == pytest.approx(0.707107, abs=1e-6)
+    assert one(collapse, "share", class_="man").ci_high > 0.05
+
+
+def test_a_class_wanted_with_share_zero_is_infinite_in_words():
+    target = {"gender": {"woman": 1.0, "man": 0.0}}
+    found = measure(*tables({"none": {"-": EIGHTY}}), benchmark(target=target))
+    assert one(found, "kl").value is None
+    assert one(found, "kl").method.startswith("infinite")
+
+
+def test_counts_in_a_column_are_the_same_as_rows():
+    images, labels = tables({"none": {"-": EIGHTY}}, seeds=False)
+    counted = labels.iloc[[0, 16]].assign(count=[16, 4])
+    whole = measure(images, labels, benchmark())
+    short = measure(images.iloc[[0, 16]], counted, benchmark())
+    assert [dataclasses.astuple(m) for m in short.measurements] == [
+        dataclasses.astuple(m) for m in whole.measurements
+    ]
+    with pytest.raises(InputError, match="count"):
+        measure(images, labels.assign(count=-1), benchmark())
+
+
+def test_soft_and_hard_readings_differ_as_they_should():
+    """KA-06: soft FD .088388, hard FD .353553."""
+    images, labels = tables({"none": {"-": ["woman", "woman", "woman", "man"]}})
+    labels["p_woman"], labels["p_man"] = [0.9, 0.6, 0.55, 0.2], [0.1, 0.4, 0.45, 0.8]
+    found = measure(images, labels, benchmark(metrics=["fd_soft"]))
+    assert one(found, "fd_soft").value == pytest.approx(0.088388, abs=1e-6)
+    assert one(found, "fd").value == pytest.approx(0.353553, abs=1e-6)
+
+
+def test_attributes_can_be_fair_apart_and_unfair_together():
+    """KA-08: every woman is young, every man is old: marginals 0, joint FD .5."""
+    rows = ["woman"] * 50 + ["man"] * 50
+    images, gender = tables({"none": {"-": rows}})
+    ages = ["young" if said == "woman" else "old" for said in rows]
+    _, age = tables({"none": {"-": ages}}, attribute="age")
+    spec = benchmark(
+        attributes=["gender", "age"], target={"age": {"young": 0.5, "adult": 0.0, "old": 0.5}}
+    )
+    found = measure(images, pd.concat([gender, age]), spec)
+    assert one(found, "fd", attribute="gender").value == pytest.approx(0)
+    assert one(found, "fd", attribute="gender+age").value == pytest.approx(0.5)
+    assert one(found, "mutual_information").value == pytest.approx(np.log(2))
+
+
+def test_flips_and_paired_differences_worked_by_hand():
+    """KA-32, KA-33: 18 gained, 6 lost of 100: .12, exact p .022656."""
+    before = ["man"] * 18 + ["woman"] * 6 + ["woman"] * 40 + ["man"] * 36
+    after = ["woman"] * 18 + ["man"] * 6 + ["woman"] * 40 + ["man"] * 36
+    found = measure(*tables({"none": {"-": before}, "steer": {"-": after}}), benchmark())
+    (flip,) = found.flips
+    assert flip.counts == ((40, 6), (18, 36))
+    assert flip.p == pytest.approx(0.022656, abs=1e-6)
+    assert flip.p_mid == pytest.approx(0.014633, abs=1e-6)
+    change = next(d for d in found.comparisons if (d.metric, d.class_) == ("share", "woman"))
+    assert change.value == pytest.approx(0.12)
+    assert (change.ci_low, change.ci_high) == pytest.approx((0.0269, 0.2131), abs=2e-3)
+    assert change.n == 100
+
+
+def test_pairs_are_made_by_request_and_lost_partners_are_counted():
+    before = ["woman"] * 10 + ["man"] * 10
+    after = ["woman"] * 10 + ["no_face"] * 2 + ["man"] * 8
+    images, labels = tables({"none": {"-": before}, "steer": {"-": after}})
+    shuffled = labels.sample(frac=1, random_state=0)
+    lost = images.drop(images[(images.arm == "steer") & (images["index"] == 19)].index)
+    kept = shuffled.drop(shuffled[(shuffled.arm == "steer") & (shuffled["index"] == 19)].index)
+    found = measure(lost, kept, benchmark())
+    (flip,) = found.flips
+    assert (flip.n, flip.dropped) == (17, 2)  # the image never drawn has no partner to drop
+    assert flip.counts == ((10, 0), (0, 7))
+    detected = next(d for d in found.comparisons if d.metric == "detection_rate")
+    assert detected.value == pytest.approx(-2 / 19)
+
+
+def test_arms_without_shared_seeds_are_compared_unpaired_and_say_so():
+    arms = {"none": {"-": EIGHTY}, "other": {"-": ["woman", "man"] * 10}}
+    found = measure(*tables(arms, seeds=False), benchmark())
+    assert found.flips == ()
+    change = next(d for d in found.comparisons if d.class_ == "woman")
+    assert change.method == "unpaired: the arms share no seeds"
+    assert change.value == pytest.approx(-0.3)
+
+
+def test_the_same_images_in_two_arms_at_hand_are_refused():
+    images, labels = tables({"a": {"-": EIGHTY}, "b": {"-": EIGHTY}})
+    images["sha256"] = [f"{i % 20}" for i in range(40)]
+    with pytest.raises(InputError, match="arms 'a' and 'b' are the same images"):
+        measure(images, labels, benchmark())
+
+
+def test_two_readings_of_one_image_are_refused():
+    images, labels = tables({"none": {"-": EIGHTY}})
+    with pytest.raises(InputError, match="two rows for arm 'none'"):
+        measure(images, pd.concat([labels, labels.iloc[:1]]), benchmark())
+
+
+def test_a_label_that_is_no_class_is_refused():
+    images, labels = tables({"none": {"-": EIGHTY}})
+    labels.loc[0, "label"] = "womann"
+    with pytest.raises(InputError, match="did you mean 'woman'"):
+        measure(images, labels, benchmark())
+
+
+def card(counts, **more):
+    confusion = Confusion(classes=("woman", "man"), counts=counts, missing=(0, 0), **more)
+    return ErrorCard(
+        probe="probe", fingerprint="f", data="d", images=1, attributes={"gender": confusion}
+    )
+
+
+def test_a_correction_brings_back_the_planted_share():
+    """KA-37: q .62 read with sensitivity .95 and specificity .90 is p .611765."""
+    rows = ["woman"] * 310 + ["man"] * 190
+    known = card(((190, 10), (20, 180)))
+    found = measure(*tables({"none": {"-": rows}}), benchmark(), cards={"probe": known})
+    share = one(found, "share_corrected", class_="woman")
+    assert share.value == pytest.approx(0.611765, abs=1e-6)
+    raw = one(found, "share", class_="woman")
+    assert share.ci_high - share.ci_low > raw.ci_high - raw.ci_low
+    assert found.probes[0].correction == "applied"
+    assert one(found, "fd_corrected").value == pytest.approx(2**0.5 * 0.111765, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        (card(((110, 90), (100, 100))), "below 0.3"),
+        (card(((20, 0), (2, 180))), "20 labelled images"),
+        ("no error card of probe 'probe'", "no error card"),
+    ],
+)
+def test_a_correction_that_cannot_be_trusted_is_refused_with_the_reason(known, reason):
+    found = measure(*tables({"none": {"-": EIGHTY}}), benchmark(), cards={"probe": known})
+    row = one(found, "fd_corrected")
+    assert row.value is None
+    assert reason in row.method
+    assert reason in found.probes[0].correction
+
+
+def test_a_correction_larger_than_the_effect_is_warned_of():
+    known = card(((150, 50), (10, 190)))
+    rows = ["woman"] * 240 + ["man"] * 260
+    found = measure(*tables({"none": {"-": rows}}), benchmark(), cards={"probe": known})
+    assert any(w.code == "correction_exceeds_effect" for w in found.warnings)
+
+
+def test_people_correct_a_probe_without_any_error_card():
+    """The probe calls a third of the men women; people labelled the first 300 of 900 images."""
+    truth = (["woman"] * 3 + ["man"] * 3) * 150
+    said = ["woman" if i % 6 == 3 else label for i, label in enumerate(truth)]
+    images, labels = tables({"none": {"-": said}})
+    people = pd.DataFrame(
+        {
+            "arm": "none",
+            "prompt_id": "-",
+            "index": range(300),
+            "attribute": "gender",
+            "label": truth[:300],
+        }
+    )
+    found = measure(images, labels, benchmark(), people=people)
+    assert one(found, "share", class_="woman").value == pytest.approx(4 / 6)
+    share = one(found, "share_ppi", class_="woman")
+    assert share.value == pytest.approx(0.5)
+    assert share.ci_low < 0.5 < share.ci_high
+
+
+def test_probes_that_disagree_make_a_band():
+    """KA-49: agreement .85, kappa .7."""
+    first = ["woman"] * 50 + ["man"] * 50
+    second = ["woman"] * 45 + ["man"] * 5 + ["woman"] * 10 + ["man"] * 40
+    images, one_probe = tables({"none": {"-": first}}, probe="a")
+    _, other = tables({"none": {"-": second}}, probe="b")
+    found = measure(images, pd.concat([one_probe, other]), benchmark())
+    by_name = {a.statistic: a.value for a in found.agreement}
+    assert by_name["raw"] == pytest.approx(0.85)
+    assert by_name["cohen_kappa"] == pytest.approx(0.7)
+    low, high = one(found, "fd_smallest_probe"), one(found, "fd_largest_probe")
+    assert low.value == pytest.approx(0)
+    assert high.value == pytest.approx(0.05 * 2**0.5)
+    assert high.method.startswith("b, of a, b")
+
+
+def test_reference_populations_stand_beside_the_target():
+    """KA-17: slope 2.18, mean shift -.024, amplification .119."""
+    shares = {"a": 0.126, "b": 0.40, "c": 0.58, "d": 0.88}
+    drawn = {"a": 2, "b": 22, "c": 66, "d": 99}
+    rows = {p: ["woman"] * k + ["man"] * (100 - k) for p, k in drawn.items()}
+    labour = {
+        "attribute": "gender",
+        "source": "a bureau of statistics",
+        "year": 2024,
+        "shares": {p: {"woman": r, "man": 1 - r} for p, r in shares.items()},
+    }
+    spec = benchmark().model_copy(update={"references": {"labour": _reference(labour)}})
+    found = measure(*tables({"none": rows}), spec)
+    assert one(found, "shift@labour", class_="woman").value == pytest.approx(-0.024)
+    assert one(found, "amplification@labour", class_="woman").value == pytest.approx(0.119)
+    slope = one(found, "slope@labour", class_="woman")
+    assert slope.ci_low < 2.18 < slope.ci_high
+    assert slope.extractor == "a bureau of statistics, 2024"
+
+
+def _reference(plain):
+    from audit.spec import Reference
+
+    return Reference.model_validate(plain)
+
+
+def embeddings(images, *, reference=None, texts=None):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(len(images), 4)).astype(np.float32)
+    return Embeddings("tiny", "tiny, 64 px, float32", vectors, texts or {}, reference)
+
+
+def test_quality_names_its_encoder_and_says_what_it_lacks():
+    images, labels = tables({"none": {"-": EIGHTY}, "steer": {"-": EIGHTY}})
+    spec = benchmark().model_copy(update={"metrics": ("fid", "kid", "clip_i", "clip_t")})
+    bare = measure(images, labels, spec, embeddings=[embeddings(images)])
+    fid = one(bare, "fid@tiny", arm="none")
+    assert fid.value is None
+    assert fid.method == "not measured: the benchmark names no reference_images"
+    assert fid.extractor == "tiny, 64 px, float32"
+    assert one(bare, "clip_t@tiny", arm="none").value is None
+    same = embeddings(images)
+    same.images[20:] = same.images[:20]
+    reference = np.random.default_rng(1).normal(size=(50, 4))
+    full = measure(
+        images, labels, spec, embeddings=[dataclasses.replace(same, reference=reference)]
+    )
+    assert one(full, "clip_i@tiny", arm="steer").value == pytest.approx(1)
+    assert one(full, "fid@tiny", arm="none").value > 0
+    assert one(full, "kid@tiny", arm="none").ci_low is not None
+    assert any(w.code == "few_images" for w in full.warnings)
+
+
+def test_embeddings_are_laid_out_by_request_not_by_row():
+    images, labels = tables({"none": {"-": EIGHTY}, "steer": {"-": EIGHTY}})
+    spec = benchmark().model_copy(update={"metrics": ("clip_i",)})
+    same = embeddings(images)
+    same.images[20:] = same.images[:20]
+    order = np.random.default_rng(2).permutation(len(images))
+    mixed = dataclasses.replace(same, images=same.images[order])
+    found = measure(images.iloc[order].reset_index(drop=True), labels, spec, embeddings=[mixed])
+    assert one(found, "clip_i@tiny", arm="steer").value == pytest.approx(1)
+
+
+def test_order_of_rows_and_of_prompts_changes_nothing():
+    rows = {"a": EIGHTY, "b": ["woman", "man"] * 10}
+    images, labels = tables({"none": rows})
+    one_way = measure(images, labels, benchmark())
+    order = np.random.default_rng(3).permutation(len(labels))
+    other = measure(images, labels.iloc[order], benchmark())
+    assert one_way.measurements == other.measurements
+
+
+def test_holm_names_its_family():
+    arms = {"none": {"-": EIGHTY}, "steer": {"-": ["woman", "man"] * 10}}
+    found = measure(*tables(arms), benchmark())
+    assert found.flips[0].family == "holm: 1 tests of flips"
+    shares = [d for d in found.comparisons if d.metric == "share"]
+    assert {d.family for d in shares} == {"holm: 2 tests of share"}
