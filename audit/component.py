@@ -34,9 +34,7 @@ Id = Annotated[str, AfterValidator(_id)]
 SUPPLIED = frozenset({"device", "batch_size"})
 """Options that the command line chooses; a spec that sets one is refused."""
 
-GIVEN = SUPPLIED | frozenset(
-    {"features", "classes", "target", "seed", "encoder", "judge", "store"}
-)
+GIVEN = SUPPLIED | {"features", "classes", "target", "seed"}
 """Options that the run fills in: required by a factory, they need not stand in the spec."""
 
 

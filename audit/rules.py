@@ -15,6 +15,10 @@ Found = Iterator[Mistake]
 CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _+-]{0,62}[A-Za-z0-9+]|[A-Za-z0-9]")
 SHARES = frozenset({"share", "share_soft", "share_corrected"})
 """Metrics of a class, which are no plugins."""
+OF_REFERENCES = frozenset(
+    {"shift", "absolute_shift", "amplification", "directed_amplification", "flipped", "slope"}
+)
+"""Metrics against a reference population: `slope@NAME`."""
 FORM = re.compile(r"_(macro|worst|corrected|ppi)$")
 """What may follow the name of a metric in an id."""
 OVER_EMBEDDINGS = ("audit.metrics.fidelity", "audit.metrics.alignment")
@@ -107,14 +111,17 @@ def embedded(metric: str) -> bool:
 def metric(name: str, data: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the id of a metric."""
     family, _, by = name.partition("@")
-    known = plugins("metrics").keys() | SHARES
-    if family not in known and FORM.sub("", family) not in known and not by:
+    known = plugins("metrics").keys() | SHARES | OF_REFERENCES
+    if FORM.sub("", family) not in known and family not in known:
         return unknown("metric", name, known)
-    encoders = _labels(data, "encoders")
+    encoders, references = _labels(data, "encoders"), list(data.get("references", ()))
     if embedded(family) and not encoders:
         return f"metric {family!r} needs `encoders`, which say what embeds the images"
-    sources = [*encoders, *data.get("references", ())]
-    return unknown("encoder or reference", by, sources) if by and by not in sources else None
+    if family in OF_REFERENCES and not references:
+        return f"metric {family!r} needs `references`, the populations to compare with"
+    sources = references if family in OF_REFERENCES else encoders if embedded(family) else ()
+    kind = "reference" if family in OF_REFERENCES else "encoder"
+    return unknown(kind, by, sources) if by and by not in sources else None
 
 
 def gate(

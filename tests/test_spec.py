@@ -276,7 +276,7 @@ MISTAKES = [
     # sources
     (
         {"portraits__labels": "x.csv"},
-        "portraits: give one of `model`, `images: FOLDER` and `labels: FILE`, not model and labels",
+        "`images: FOLDER` and `labels: FILE`, not model and labels",
     ),
     (
         {"portraits__model": None, "portraits__mitigations": None, "portraits__gates": None},
@@ -347,7 +347,11 @@ MISTAKES = [
             "portraits__encoders": ["portraits-clip"],
             "portraits__gates": [{"metric": "kid@inception", "max": 1}],
         },
-        "gates[0].metric: unknown encoder or reference 'inception' (known: portraits-clip)",
+        "gates[0].metric: unknown encoder 'inception' (known: portraits-clip)",
+    ),
+    (
+        {"portraits__gates": [{"metric": "slope@us", "attribute": "gender", "max": 1}]},
+        "gates[0].metric: metric 'slope' needs `references`, the populations to compare with",
     ),
     ({"portraits__metrics": ["kid"]}, "portraits.metrics[0]: metric 'kid' needs `encoders`"),
     (
@@ -542,3 +546,19 @@ def test_no_bytes_are_answered_with_a_traceback(tmp_path_factory, content):
     path.write_bytes(content)
     with pytest.raises(SpecError):
         load(path)
+
+
+PATHS = st.lists(
+    st.sampled_from(
+        ["portraits", "models", "faces", "steps", "[0]", "probes", ".", "x", "é", "[9]"]
+    ),
+    max_size=4,
+).map(".".join)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PATHS, st.text(max_size=8))
+def test_no_override_is_answered_with_a_traceback(tmp_path_factory, path, value):
+    spec = write(tmp_path_factory.mktemp("set"), changed())
+    with suppress(SpecError, RefusedError):
+        load(spec, [f"{path}={value}"])
