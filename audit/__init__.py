@@ -1,1 +1,36 @@
-"""Audit diffusion models for social bias."""
+"""Audit diffusion models for social bias.
+
+```python
+import audit
+
+spec = audit.load("benchmarks.yaml")
+print(len(audit.plan(spec.benchmarks["portraits"]).requests), "images an arm")
+run = audit.run(spec, "portraits", device="cpu")  # again: goes on, or only reads
+for m in run.measurements:
+    print(m.arm, m.attribute, m.metric, m.value, m.ci_low, m.ci_high, m.n)
+run.images, run.labels  # pandas frames, one row an image and one a reading
+```
+"""
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "load": "audit.spec",
+    "plan": "audit.planning",
+    "run": "audit.runner",
+    "classify": "audit.runner",
+    "measure": "audit.runner",
+    "Run": "audit.folder",
+    "compare": "audit.comparison",
+}
+"""For users; inside the package every name is imported from where it is defined."""
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: `import audit` itself loads nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

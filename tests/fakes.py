@@ -35,7 +35,7 @@ class Glyph:
             image = random.integers(0, 256, (self.size, self.size, 3), np.uint8)
             image[0, 0, 0] = 2 * int(random.integers(100)) + int(random.random() >= WOMEN)
             images.append(image)
-            states.append(State(self.faults.get("states", {}).get(request.index, "ok")))
+            states.append(State(self.faults.get("states", {}).get(str(request.index), "ok")))
         if self.log:
             with self.log.open("a") as file:
                 file.writelines(f"{request.prompt_id} {request.index}\n" for request in requests)

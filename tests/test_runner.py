@@ -1,0 +1,619 @@
+"""What goes wrong with images, labels, disks and locks: exit status, sentence, nothing lost."""
+
+import io
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from audit import atomic, folder, job
+from audit.cli import main
+from audit.folder import Run
+from audit.types import State
+
+NOISE = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """Work in an empty folder, without the page, which has tests of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BIAS_AUDIT_STORE", raising=False)
+    monkeypatch.setattr(job, "render", lambda path: None)
+    return tmp_path
+
+
+def write_spec(benchmark=None, **model):
+    drawn = {"model": "fake", "images": 12, "mitigations": ["none"]}
+    benchmark = {"probes": ["constant"], "attributes": ["gender"]} | (benchmark or drawn)
+    if "labels" in benchmark:
+        del benchmark["probes"]
+    spec = {"version": 1, "benchmarks": {"tiny": benchmark}}
+    if "model" in benchmark:
+        given = {"name": "fakes:glyph", "as": "glyph", "log": "draws.log", "steps": 1}
+        spec["models"] = {"fake": given | model}
+    Path("benchmarks.yaml").write_text(yaml.safe_dump(spec))
+
+
+@pytest.fixture
+def bias_audit(capsys):
+    """Return what runs a command and gives its exit status, its output and its errors."""
+
+    def call(*args):
+        with pytest.raises(SystemExit) as done:
+            main(list(map(str, args)))
+        said = capsys.readouterr()
+        return done.value.code or 0, said.out, said.err
+
+    return call
+
+
+def draws():
+    log = Path("draws.log")
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def the_run():
+    (path,) = Path("runs").glob("tiny-*")
+    return Run.open(path)
+
+
+def save(name, pixels=NOISE[0], **options):
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(name, **options)
+
+
+def photos(count, at="photos"):
+    for i in range(count):
+        save(f"{at}/{i:02}.png", NOISE[i])
+
+
+# A run, from end to end
+
+
+def test_a_run_leaves_a_whole_folder(bias_audit):
+    write_spec({"model": "fake", "images": 20, "mitigations": ["none", named("brighter")]})
+    status, out, _ = bias_audit("run")
+    assert status == 0
+    run = the_run()
+    assert run.manifest["status"] == "complete"
+    assert len(run.images) == 40 == len(draws())
+    assert list(run.images["arm"].unique()) == ["none", "brighter"]
+    assert (run.images["status"] == "ok").all()
+    assert (run.labels["status"] == "ok").all()
+    assert str(run.folder) in out
+    for row in run.images.itertuples():
+        assert (run.store / row.path).is_file()
+    spec = yaml.safe_load((run.folder / "spec.yaml").read_text())
+    assert spec["benchmarks"]["tiny"]["images"] == 20
+    share = next(m for m in run.measurements if m.metric == "share" and m.class_ == "woman")
+    assert share.value == (run.labels.query("arm == 'none'")["label"] == "woman").mean()
+    assert "<table>" in run._repr_html_()
+
+
+def named(name):
+    return {"name": f"fakes:{name}", "as": name}
+
+
+def test_arms_share_their_requests(bias_audit):
+    write_spec({"model": "fake", "images": 6, "mitigations": ["none", named("brighter")]})
+    bias_audit("run")
+    images = the_run().images
+    columns = ["prompt_id", "index", "seed"]
+    plain, bright = (images[images["arm"] == arm][columns] for arm in ("none", "brighter"))
+    assert plain.to_numpy().tolist() == bright.to_numpy().tolist()
+
+
+def test_a_finished_run_is_only_opened(bias_audit, monkeypatch):
+    write_spec()
+    bias_audit("run")
+    before = {p.name: p.read_bytes() for p in the_run().folder.iterdir()}
+    monkeypatch.setattr(job.Job, "fill", lambda *_: pytest.fail("went through the run again"))
+    status, _, _ = bias_audit("run")
+    assert status == 0
+    assert {p.name: p.read_bytes() for p in the_run().folder.iterdir()} == before
+    assert len(draws()) == 12
+
+
+def test_a_changed_spec_is_a_new_run_that_uses_the_images_there_are(bias_audit):
+    write_spec()
+    bias_audit("run")
+    write_spec({"model": "fake", "images": 20, "mitigations": ["none"]})
+    bias_audit("run")
+    assert len(list(Path("runs").glob("tiny-*"))) == 2
+    assert len(draws()) == 20
+
+
+def test_a_limited_run_is_partial_and_then_completed(bias_audit):
+    gate = {"metric": "fd_debiased", "attribute": "gender", "max": 1.4}
+    write_spec({"model": "fake", "images": 12, "mitigations": ["none"], "gates": [gate]})
+    status, _, _ = bias_audit("run", "--limit", 5)
+    assert status == 4
+    assert the_run().manifest["status"] == "partial"
+    assert len(the_run().images) == 5
+    bias_audit("run")
+    assert the_run().manifest["status"] == "complete"
+    assert len(draws()) == 12
+
+
+def test_no_resume_makes_another_folder_and_deletes_nothing(bias_audit):
+    write_spec()
+    bias_audit("run")
+    bias_audit("run", "--no-resume")
+    assert sorted(p.name[-2:] for p in Path("runs").iterdir())[0] == "-2"
+    assert len(list(Path("runs").iterdir())) == 2
+
+
+def test_batch_sizes_give_the_same_bytes(bias_audit):
+    write_spec({"model": "fake", "images": 20, "mitigations": ["none", named("brighter")]})
+    found = {}
+    for size in (1, 3, 16):
+        bias_audit("run", "--batch-size", size, "--store", f"store-{size}", "--out", f"out-{size}")
+        (path,) = Path(f"out-{size}").iterdir()
+        found[size] = (path / "results.json").read_bytes()
+        images = Run.open(path).images
+        assert len(images) == 20 * 2
+        found[size] += "".join(images["sha256"]).encode()
+    assert found[1] == found[3] == found[16]
+
+
+# Images that fail
+
+
+def test_failed_blank_and_filtered_images_are_counted_and_not_read(bias_audit):
+    write_spec(faults={"states": {"0": "blank", "1": "filtered"}})
+    status, _, _ = bias_audit("run")
+    assert status == 0
+    run = the_run()
+    assert run.images["status"].tolist()[:3] == [State.BLANK, State.FILTERED, State.OK]
+    labels = run.labels
+    assert labels["status"].tolist()[:3] == [State.BLANK, State.FILTERED, State.OK]
+    assert labels["label"].isna().tolist()[:3] == [True, True, False]
+    share = next(m for m in run.measurements if m.metric == "share")
+    assert share.n == 10
+
+
+def test_too_many_failed_images_make_the_run_incomplete_with_a_report(bias_audit):
+    write_spec(faults={"states": {"0": "failed"}})
+    status, _, err = bias_audit("run")
+    assert status == 4
+    assert "8.3% of the images failed, more than the 1.0% that the spec allows" in err
+    run = the_run()
+    assert run.manifest["status"] == "incomplete"
+    assert run.images["path"].isna().sum() == 1
+    assert run.results.measurements
+
+
+def test_a_poison_request_is_given_up_and_no_other(bias_audit):
+    spec = {"model": "fake", "images": 12, "mitigations": ["none"]}
+    write_spec(spec | {"statistics": {"max_failed": 0.2}}, faults={"fail_on": [7]})
+    status, _, _ = bias_audit("run")
+    assert status == 0
+    images = the_run().images
+    assert images[images["status"] == "failed"]["index"].tolist() == [7]
+    assert len(draws()) == 11
+
+
+def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(bias_audit):
+    write_spec(faults={"oom_above": 3})
+    status, _, _ = bias_audit("run")
+    assert status == 0
+    assert sorted(int(line.split()[1]) for line in draws()) == list(range(12))
+    assert (the_run().images["status"] == "ok").all()
+
+
+def test_one_image_that_does_not_fit_into_memory_ends_with_a_hint(bias_audit):
+    write_spec(faults={"oom_above": 0})
+    status, _, err = bias_audit("run")
+    assert status == 5
+    assert "one image does not fit into memory; draw smaller images" in err
+    assert the_run().manifest["status"] == "failed"
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_a_damaged_image_in_the_store_is_drawn_again(bias_audit, damage):
+    write_spec()
+    bias_audit("run")
+    run = the_run()
+    path = run.store / run.images["path"][4]
+    content = path.read_bytes()
+    if damage == "remove":
+        path.unlink()
+    elif damage == "flip":
+        path.write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
+    else:
+        path.write_bytes(content[:-20])
+    run.folder.joinpath("results.json").unlink()
+    assert bias_audit("run")[0] == 0
+    assert path.read_bytes() == content
+    assert len(draws()) == 13
+
+
+# Folders of images
+
+
+def test_a_folder_of_images_is_audited(bias_audit):
+    photos(8)
+    save("photos/ninth.jpg", NOISE[8])
+    write_spec({"images": "photos"})
+    assert bias_audit("run")[0] == 0
+    run = the_run()
+    assert len(run.images) == 9
+    assert (run.store / run.images["path"][8]).name == "ninth.jpg"
+    assert run.images["seed"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "not a PNG, JPEG or WebP image"),
+        (b"<html>404</html>", "not a PNG, JPEG or WebP image"),
+        (b"GIF89a" + b"\0" * 30, "not a PNG, JPEG or WebP image"),
+    ],
+)
+def test_files_that_are_no_images_stop_the_run_above_the_tolerance(bias_audit, content, says):
+    photos(8)
+    Path("photos/bad.png").write_bytes(content)
+    write_spec({"images": "photos"})
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert f"1 of 9 images cannot be read: bad.png: {says}" in err
+
+
+def test_unreadable_images_within_the_tolerance_are_counted(bias_audit):
+    photos(8)
+    Path("photos/bad.png").write_bytes(b"")
+    write_spec({"images": "photos", "statistics": {"max_failed": 0.2}})
+    assert bias_audit("run")[0] == 0
+    assert (the_run().images["status"] == "unreadable").sum() == 1
+    warnings = the_run().results.provenance.warnings
+    assert "unreadable" in [warning.code for warning in warnings]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_half_a_file_is_never_half_an_image(bias_audit, suffix):
+    photos(1)
+    save(f"photos/half.{suffix}", np.tile(NOISE[0], (8, 8, 1)))
+    half = Path(f"photos/half.{suffix}")
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+    write_spec({"images": "photos"})
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert f"half.{suffix}: damaged" in err
+
+
+def bomb(width, height):
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 100))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("edge", [9_000, 20_000])
+def test_a_header_bomb_is_refused_without_being_decoded(bias_audit, edge):
+    Path("photos").mkdir()
+    Path("photos/bomb.png").write_bytes(bomb(edge, edge))
+    write_spec({"images": "photos"})
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert "bomb.png: too many pixels" in err
+
+
+def test_other_formats_are_skipped_and_counted(bias_audit):
+    photos(3)
+    save("photos/moving.gif")
+    save("photos/scan.tiff")
+    Path("photos/notes.pdf").write_bytes(b"%PDF")
+    write_spec({"images": "photos"})
+    assert bias_audit("run")[0] == 0
+    (skipped,) = [w for w in the_run().results.provenance.warnings if w.code == "skipped"]
+    assert skipped.count == 3
+
+
+def test_another_format_listed_by_name_is_an_error(bias_audit):
+    save("photos/moving.gif")
+    Path("photos/manifest.csv").write_text("file\nmoving.gif\n")
+    write_spec({"images": "photos"})
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert "manifest.csv:2: 'moving.gif' is not one of .png" in err
+
+
+def test_constant_images_are_blank_and_not_faceless(bias_audit):
+    photos(3)
+    save("photos/black.png", np.zeros((16, 16, 3), np.uint8))
+    save("photos/grey.png", np.full((16, 16, 3), 127, np.uint8))
+    write_spec({"images": "photos"})
+    assert bias_audit("run")[0] == 0
+    assert (the_run().images["status"] == "blank").sum() == 2
+
+
+def test_an_empty_and_a_missing_folder_are_named(bias_audit):
+    Path("photos").mkdir()
+    write_spec({"images": "photos"})
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert "photos: holds no images" in err
+    Path("photos").rmdir()
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert "there is no such folder of images" in err
+
+
+def test_a_link_that_leaves_the_folder_is_refused(bias_audit):
+    photos(2)
+    save("secret.png")
+    Path("photos/link.png").symlink_to(Path("secret.png").resolve())
+    write_spec({"images": "photos"})
+    status, _, err = bias_audit("run")
+    assert status == 6
+    assert "link.png leads out of the folder" in err
+
+
+def test_a_manifest_names_arms_prompts_and_seeds_and_pairs_by_seed(bias_audit):
+    photos(4)
+    rows = ["file,arm,prompt,seed", "00.png,none,a doctor,7", "01.png,none,a doctor,9"]
+    rows += ["02.png,fair,a doctor,9", "03.png,fair,a doctor,7"]
+    Path("photos/manifest.csv").write_text("\n".join(rows))
+    write_spec({"images": "photos"})
+    assert bias_audit("run")[0] == 0
+    images = the_run().images
+    assert images["index"].tolist() == [0, 1, 1, 0]
+    assert images["prompt_id"].unique().tolist() == ["a-doctor"]
+    assert the_run().results.arms == ("none", "fair")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "status", "says"),
+    [
+        ("file\n../secret.png\n", 6, "manifest.csv:2: '../secret.png' leads out of the folder"),
+        ("file\nghost.png\n", 3, "manifest.csv:2: there is no file 'ghost.png'"),
+        ("name\n00.png\n", 3, "manifest.csv: unknown column 'name'"),
+        ("file,promt\n00.png,x\n", 3, "unknown column 'promt'; did you mean 'prompt'?"),
+        ("file,seed\n00.png,x\n", 3, "manifest.csv:2: seed must be a whole number from 0"),
+        ("file,arm\n00.png,../x\n", 3, "manifest.csv:2: '../x' must match"),
+        ("file\n", 3, "manifest.csv: lists no images"),
+        ("file,seed\n00.png,1\n01.png,1\n", 3, "2 images are number 0 of prompt '-' in arm"),
+        ("file,arm\n00.png\n", 3, "manifest.csv:2: 1 cells under 2 columns"),
+    ],
+)
+def test_a_wrong_manifest_is_one_sentence_with_its_line(bias_audit, manifest, status, says):
+    photos(2)
+    Path("photos/manifest.csv").write_text(manifest)
+    write_spec({"images": "photos"})
+    found, _, err = bias_audit("run")
+    assert found == status
+    assert says in err
+
+
+def test_arms_that_are_the_same_images_are_an_error(bias_audit):
+    photos(2)
+    photos(2, at="photos/again")
+    rows = ["file,arm", "00.png,none", "01.png,none", "again/00.png,fair", "again/01.png,fair"]
+    Path("photos/manifest.csv").write_text("\n".join(rows))
+    write_spec({"images": "photos"})
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert "arms 'none' and 'fair' are the same images" in err
+
+
+def test_duplicates_are_reported(bias_audit):
+    photos(3)
+    photos(1, at="photos/again")
+    write_spec({"images": "photos"})
+    assert bias_audit("run")[0] == 0
+    (found,) = [w for w in the_run().results.provenance.warnings if w.code == "duplicates"]
+    assert found.count == 1
+
+
+# Tables of labels
+
+
+def table(text, **benchmark):
+    Path("labels.csv").write_text(text)
+    write_spec({"labels": "labels.csv", **benchmark})
+
+
+def test_counts_are_audited_as_they_stand(bias_audit):
+    table("gender,prompt,count\nwoman,a nurse,30\nman,a nurse,10\n,a nurse,2\n")
+    assert bias_audit("run")[0] == 0
+    run = the_run()
+    assert len(run.images) == 42
+    assert run.labels["status"].value_counts().to_dict() == {"ok": 40, "abstain": 2}
+    share = next(m for m in run.measurements if m.metric == "share" and m.class_ == "woman")
+    assert (share.value, share.n) == (0.75, 40)
+    assert run.images["path"].isna().all()
+
+
+def test_a_parquet_table_and_probabilities_are_read(bias_audit):
+    frame = pd.DataFrame({"p_woman": [0.9, 0.2, 0.4], "p_man": [0.1, 0.8, 0.6]})
+    frame.to_parquet("labels.parquet")
+    write_spec({"labels": "labels.parquet"})
+    assert bias_audit("run")[0] == 0
+    labels = the_run().labels
+    assert labels["label"].tolist() == ["woman", "man", "man"]
+    np.testing.assert_allclose(labels["p_woman"], [0.9, 0.2, 0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("gender\nwomen\n", "labels.csv:2: unknown gender 'women'; did you mean 'woman'?"),
+        ("gendr\nwoman\n", "labels.csv: has a column for none of gender"),
+        ("gender,count\nwoman,-1\n", "labels.csv:2: count must be a whole number from 0"),
+        ("gender,count\nwoman,1.5\n", "labels.csv:2: count must be a whole number from 0"),
+        ("gender,count\nwoman,nan\n", "labels.csv:2: count must be a whole number from 0"),
+        ("gender,count\nwoman,9000000\n", "9,000,000 images; at most 2,000,000"),
+        ("gender,p_woman\nwoman,1\n", "column 'p_man' is missing"),
+        ("gender,p_woman,p_man\nwoman,.7,.7\n", "probabilities of gender add up to 1.4, not 1"),
+        ("gender,p_woman,p_man\nwoman,2,-1\n", "p_woman must be a number from 0 to 1, got '2'"),
+        ("gender,p_women\nwoman,1\n", "unknown column 'p_women'; did you mean 'p_woman'?"),
+        ("gender,gender\nwoman,man\n", "column 'gender' stands there twice"),
+        ("gender\n", "labels.csv: the table has no rows"),
+        ("", "labels.csv: the table is empty"),
+        ("gender,arm\nwoman\n", "labels.csv:2: 1 cells under 2 columns"),
+        ('gender\n"woman\n', "labels.csv:2: not CSV"),
+    ],
+)
+def test_a_wrong_table_is_one_sentence_with_its_line(bias_audit, text, says):
+    table(text)
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert says in err
+    assert "Traceback" not in err
+
+
+def test_a_table_that_is_no_text_and_one_that_is_not_there(bias_audit):
+    table("x")
+    Path("labels.csv").write_bytes(b"\xff\xfe\x00gender")
+    assert bias_audit("run")[0] == 3
+    Path("labels.csv").unlink()
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert "labels.csv: there is no such table" in err
+
+
+# Disks and locks
+
+
+def test_a_run_that_another_process_writes_is_left_alone(bias_audit):
+    write_spec()
+    bias_audit("run", "--limit", 2)
+    with folder.locked(the_run().folder):
+        status, _, err = bias_audit("run")
+    assert status == 5
+    assert f"process {os.getpid()} on " in err
+    assert "is writing this run" in err
+    assert len(draws()) == 2
+    assert bias_audit("run")[0] == 0
+
+
+def test_the_lock_of_a_dead_process_is_free(bias_audit):
+    write_spec()
+    bias_audit("run", "--limit", 2)
+    (the_run().folder / ".lock").write_text("")
+    (the_run().folder / ".lock.json").write_text('{"pid": 999999, "host": "gone"}')
+    assert bias_audit("run")[0] == 0
+
+
+def test_a_folder_of_another_spec_is_refused(bias_audit):
+    write_spec()
+    bias_audit("run")
+    manifest = the_run().folder / "run.json"
+    manifest.write_text(json.dumps(the_run().manifest | {"digest": "0" * 64}))
+    status, _, err = bias_audit("run", "--set", "tiny.title=x", "--out", "runs")
+    assert status == 0
+    (path,) = [p for p in Path("runs").iterdir() if p.name != manifest.parent.name]
+    manifest.unlink()
+    (path / "results.json").unlink()
+    (path / "run.json").write_text(json.dumps({"digest": "0" * 64}))
+    status, _, err = bias_audit("run", "--set", "tiny.title=x", "--out", "runs")
+    assert status == 3
+    assert "holds a run of another spec" in err
+
+
+def test_an_output_folder_that_cannot_be_made_is_found_before_anything_is_drawn(bias_audit):
+    write_spec()
+    Path("taken").write_text("")
+    status, _, err = bias_audit("run", "--out", "taken/runs")
+    assert status == 5
+    assert "cannot be written: a file is where a folder should be" in err
+    assert draws() == []
+
+
+def test_a_full_disk_ends_the_run_and_the_next_goes_on(bias_audit, monkeypatch):
+    write_spec()
+    write, count = atomic.write, iter(range(1000))
+
+    def full(path, content, **options):
+        if path.suffix == ".png" and next(count) >= 5:
+            raise OSError(28, "No space left on device")
+        write(path, content, **options)
+
+    def explained(path, content, **options):
+        with atomic.explained(path):
+            full(path, content, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, "write", explained)
+        status, _, err = bias_audit("run", "--batch-size", 4)
+    assert status == 5
+    assert "cannot be written: the disk is full" in err
+    status, _, _ = bias_audit("run", "--batch-size", 4)
+    assert status == 0
+    assert (the_run().images["status"] == "ok").all()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("images.parquet", b"PAR1"), ("images.parquet", None), ("labels.parquet", b"")],
+)
+def test_a_damaged_table_of_a_run_is_named(bias_audit, name, content):
+    write_spec()
+    bias_audit("run")
+    path = the_run().folder / name
+    path.unlink() if content is None else path.write_bytes(content)
+    status, _, err = bias_audit("measure", the_run().folder)
+    assert status == 3
+    assert name in err
+
+
+def test_numbers_are_computed_again_from_the_tables_alone(bias_audit, monkeypatch):
+    write_spec()
+    bias_audit("run")
+    results = the_run().folder / "results.json"
+    before = results.read_bytes()
+    results.unlink()
+    Path("draws.log").unlink()
+    assert bias_audit("measure", the_run().folder)[0] == 0
+    assert results.read_bytes() == before
+    assert draws() == []
+
+
+def test_what_is_no_run_folder_is_said(bias_audit):
+    Path("empty").mkdir()
+    status, _, err = bias_audit("check", "empty")
+    assert status == 3
+    assert "not a run folder" in err
+
+
+# Probes over a folder
+
+
+def test_classify_writes_labels(bias_audit):
+    photos(6)
+    status, _, _ = bias_audit("classify", "photos", "--probe", "constant", "--out", "read")
+    assert status == 0
+    labels = Run.open("read").labels
+    assert len(labels) == 6
+    expected = np.where(NOISE[:6, 0, 0, 0] % 2 == 0, "woman", "man")
+    assert labels["label"].tolist() == expected.tolist()
+
+
+def test_classify_with_an_unknown_probe_offers_the_nearest(bias_audit):
+    photos(1)
+    status, _, err = bias_audit("classify", "photos", "--probe", "constnat")
+    assert status == 2
+    assert "did you mean 'constant'" in err
+
+
+def test_a_file_under_the_suffix_of_another_format_is_read_and_counted(bias_audit):
+    buffer = io.BytesIO()
+    Image.fromarray(NOISE[0]).save(buffer, "PNG")
+    Path("photos").mkdir()
+    Path("photos/really.jpg").write_bytes(buffer.getvalue())
+    write_spec({"images": "photos"})
+    assert bias_audit("run")[0] == 0
+    (found,) = [w for w in the_run().results.provenance.warnings if w.code == "mislabelled"]
+    assert found.count == 1
