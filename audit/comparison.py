@@ -98,7 +98,8 @@ def _misfits(first: Side, second: Side) -> Iterator[str]:
     for attribute in one.keys() & two.keys():
         for field in SAME:
             a, b = (getattr(found[attribute], field) for found in (one, two))
-            if a != b:
+            alike = sorted(a) == sorted(b) if field == "classes" else a == b
+            if not alike:
                 yield f"{field} of {attribute}: {a} and {b}"
     if first.run.results.prompts != second.run.results.prompts:
         yield "the prompts"

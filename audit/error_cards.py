@@ -54,6 +54,25 @@ class Confusion(BaseModel):
         table = np.array(self.counts)
         return float(np.trace(table) / table.sum()) if table.sum() else None
 
+    def ordered(self, classes: tuple[str, ...]) -> "Confusion | None":
+        """Return the same with classes in another order; None where they are other classes."""
+        if sorted(classes) != sorted(self.classes):
+            return None
+        order = [self.classes.index(name) for name in classes]
+
+        def table(counts: Counts) -> Counts:
+            return tuple(tuple(counts[a][b] for b in order) for a in order)
+
+        return Confusion(
+            classes=classes,
+            counts=table(self.counts),
+            missing=tuple(self.missing[a] for a in order),
+            groups={
+                name: {group: table(counts) for group, counts in by.items()}
+                for name, by in self.groups.items()
+            },
+        )
+
 
 class ErrorCard(BaseModel):
     """Errors of one probe, and where they were measured."""

@@ -92,6 +92,14 @@ def test_a_card_is_written_readably_and_read_back(tmp_path):
     assert "[1, 0]" in path.read_text()
 
 
+def test_a_card_serves_whatever_the_order_of_classes():
+    table = error_cards.Confusion(classes=("a", "b"), counts=((7, 1), (2, 9)), missing=(3, 0))
+    turned = table.ordered(("b", "a"))
+    assert turned.counts == ((9, 2), (1, 7))
+    assert turned.missing == (0, 3)
+    assert table.ordered(("a", "c")) is None
+
+
 def test_a_card_of_other_weights_is_not_used(tmp_path):
     card = calibrate(Grey(), [image(200, gender="woman")], data="d")
     error_cards.write(tmp_path / "grey.json", card)

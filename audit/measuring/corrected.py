@@ -37,9 +37,8 @@ def confusion_of(group: Group, card: ErrorCard | str | None) -> Confusion | str:
     found = card.attributes.get(votes.attribute)
     if found is None:
         return f"the error card of probe {votes.probe!r} says nothing of {votes.attribute}"
-    if found.classes != votes.classes:
-        return f"the error card of probe {votes.probe!r} has other classes of {votes.attribute}"
-    return found
+    other = f"the error card of probe {votes.probe!r} has other classes of {votes.attribute}"
+    return found.ordered(votes.classes) or other
 
 
 def measure_corrected(
