@@ -10,7 +10,8 @@ from audit.types import Request
 from audit.weights import fingerprint
 
 DRAWS = ("image", "batch")
-_GOLDEN = (5**0.5 - 1) / 2
+_RATES = ((5**0.5 - 1) / 2, 2**0.5 - 1, 3**0.5 - 1, 7**0.5 - 2)
+"""Irrational and independent of one another, so that attributes do not follow each other."""
 _BATCH = 16
 """Images that share a class in DiffLens' released script."""
 
@@ -21,8 +22,8 @@ class Assignment:
     Replicate i of a prompt gets the class in whose part of [0, 1) the number u + i φ falls, modulo
     1, where u is drawn once for the prompt and φ is the golden ratio. Such numbers fill the
     interval more evenly than independent ones: after n images of a prompt each class has been
-    drawn n times its share, give or take three. An image's class hangs on its own request alone, so
-    neither batches nor limits nor resuming change it.
+    drawn n times its share, give or take a few. An image's class hangs on its own request alone,
+    so neither batches nor limits nor resuming change it.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Assignment:
         *,
         seed: int = 0,
         draw: str = "image",
+        stream: int = 0,
     ) -> None:
         """Prepare an assignment.
 
@@ -41,6 +43,7 @@ class Assignment:
             seed: Other seeds give other assignments.
             draw: `image`; or `batch`, in which 16 images in a row share a class drawn
                 independently, as in DiffLens' script, and shares scatter four times as much.
+            stream: Attributes that are drawn together have one each, from 0 to 3.
 
         Raises:
             SpecError: shares name an unknown class or do not add up to 1.
@@ -56,18 +59,27 @@ class Assignment:
         self._ends = np.cumsum(wanted / wanted.sum())
         self._seed = seed
         self._draw = draw
-        self.fingerprint = fingerprint(tuple(classes), tuple(wanted.tolist()), seed, draw)
+        self._stream = stream
+        self._starts: dict[str, float] = {}
+        self.fingerprint = fingerprint(tuple(classes), tuple(wanted.tolist()), seed, draw, stream)
 
     def __call__(self, request: Request) -> int:
         """Return the index of the class that a request is steered to."""
-        # One stream per prompt; prompt 0 of seed 0 is NumPy's stream of seed 0.
-        prompt = 0 if request.prompt_id == "-" else zlib.crc32(request.prompt_id.encode())
-        stream = np.random.RandomState((self._seed + prompt) % 2**32)
         if self._draw == "batch":
             batch, k = request.index // _BATCH, len(self._ends)
+            numbers = self._numbers(request.prompt_id)
             if np.allclose(np.diff(self._ends, prepend=0), 1 / k):
-                return int(stream.randint(k, size=batch + 1)[-1])
-            number = stream.random_sample(batch + 1)[-1]
+                return int(numbers.randint(k, size=batch + 1)[-1])
+            number = numbers.random_sample(batch + 1)[-1]
         else:
-            number = (stream.random_sample() + request.index * _GOLDEN) % 1
+            if request.prompt_id not in self._starts:
+                first = self._numbers(request.prompt_id).random_sample()
+                self._starts[request.prompt_id] = first
+            start = self._starts[request.prompt_id]
+            number = (start + request.index * _RATES[self._stream]) % 1
         return int(np.searchsorted(self._ends[:-1], number, side="right"))
+
+    def _numbers(self, prompt_id: str) -> np.random.RandomState:
+        """Return a prompt's stream: without prompts and for seed 0 that of the released script."""
+        prompt = 0 if prompt_id == "-" else zlib.crc32(prompt_id.encode())
+        return np.random.RandomState((self._seed + prompt + 977 * self._stream) % 2**32)

@@ -4,29 +4,34 @@ The one difference to an ordinary run is the edit at the hookpoint, which notes 
 is found is kept in a folder named after everything that made it, and read from there next time.
 """
 
-import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from audit import dissection, h_classifier, sae_training
-from audit import sae as autoencoder
+from audit import dissection, h_classifier
 from audit.dissection import Dissection
-from audit.dose_response import Response, decided, respond
-from audit.errors import InputError, SpecError
+from audit.dose_response import with_doses
+from audit.errors import SpecError
 from audit.evidence import Tally, describe
 from audit.h_classifier import HClassifier
-from audit.mitigations.steer import steer
 from audit.planning import UNCONDITIONAL, seed
-from audit.recording import Recording, mixed
+from audit.recorded import (
+    ACTIVATIONS,
+    TOKENS,
+    Recorded,
+    held_out,
+    open_recorded,
+    record,
+    train_sae,
+)
+from audit.recording import Recording
 from audit.registry import build
 from audit.sae import SAE
 from audit.spec import Features
@@ -37,28 +42,7 @@ SCHEME = 1
 """Enters the name of the folder; raised when this code finds other things in the same model."""
 SCALES = (1.0, 2.0, 4.0, 8.0)
 DOSE_IMAGES = 48
-HELD_OUT = 4
-"""One image in so many measures the heads and the SAE and trains neither."""
-TOKENS = 1_500_000
-BATCH = 512
-"""Tokens in a batch of SAE training: in a short training many updates matter most."""
-ACTIVATIONS, IMAGES, LABELS, HEALTH = "activations.npy", "images.npy", "labels.json", "health.json"
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What the recording pass leaves; attributes share it."""
-
-    recording: Recording
-    images: npt.NDArray[np.uint8]
-    """[N, H, W, 3], mapped from disk."""
-    labels: Mapping[str, npt.NDArray[np.int64]]
-    """By attribute: [N] classes; -1 where the probe read none."""
-    sae: SAE
-    health: Mapping[str, Any]
-    """`sae_training.Health` as plain values."""
 
 
 def discover(
@@ -110,20 +94,19 @@ def discover(
     if not home.is_dir():
         with _whole(home) as scratch:
             progress(f"drawing {wanted.images} images to dissect the model")
-            _record(
-                model, probe, wanted, requests("discovery", wanted.images), scratch, batch_size
-            )
+            drawn = requests("discovery", wanted.images)
+            record(model, probe, wanted, drawn, scratch, batch_size)
             progress("training the sparse autoencoder")
-            _train_sae(wanted, Recording(scratch / ACTIVATIONS), scratch)
+            train_sae(wanted, Recording(scratch / ACTIVATIONS), scratch)
     with _whole(found_in) as scratch:
         progress(f"ranking latents for {wanted.attribute}")
-        found = dissect(model, probe, wanted, _open(home), scratch)
+        found = dissect(model, probe, wanted, open_recorded(home), scratch)
         if scales:
             progress(f"dose-response of {wanted.attribute} over {len(scales)} scales")
             doses = requests("doses", DOSE_IMAGES)
-            found = _with_doses(model, probe, found, doses, scales, batch_size)
+            found = with_doses(model, probe, found, doses, scales, batch_size)
         found.save(scratch)
-    return found
+    return replace(found, folder=found_in)
 
 
 @contextmanager
@@ -155,72 +138,6 @@ def plan(
         )
         for i, prompt in ((i, prompts[i % len(prompts)]) for i in range(images))
     )
-
-
-def held_out(count: int) -> npt.NDArray[np.bool_]:
-    """Return [count] images that measure the SAE and the heads, and train neither."""
-    return np.asarray(np.arange(count) % HELD_OUT == 0)
-
-
-def _record(
-    model: Model,
-    probe: Probe,
-    wanted: Features,
-    requests: Sequence[Request],
-    folder: Path,
-    batch_size: int,
-) -> None:
-    """Draw requests while recording the hookpoint; read the finished images."""
-    recording = Recording(folder / ACTIVATIONS, requests)
-    images: npt.NDArray[np.uint8] | None = None
-    labels: dict[str, list[int]] = {attribute: [] for attribute in probe.classes}
-    for start in range(0, len(requests), batch_size):
-        batch = requests[start : start + batch_size]
-        with model.hooked(wanted.hookpoint, recording.edit):
-            pixels = model.generate(batch).images
-        if images is None:
-            shape = (len(requests), *pixels.shape[1:])
-            images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
-        images[start : start + len(batch)] = pixels
-        readings = probe.read(pixels)
-        for attribute, read in labels.items():
-            read += decided(readings, attribute).tolist()
-    (folder / LABELS).write_text(json.dumps(labels) + "\n", "utf-8")
-
-
-def _train_sae(wanted: Features, recording: Recording, folder: Path) -> None:
-    """Train an SAE on the recording of the images that are not held out."""
-    tests = held_out(recording.file.shape[1])
-    width = recording.file.shape[2]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(wanted.seed)
-        sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k)
-    count = max(1, (wanted.sae.tokens or TOKENS) // BATCH)
-    tokens = (
-        sae.tokens(h).flatten(0, 1)
-        for h in recording.maps(np.flatnonzero(~tests), seed=wanted.seed)
-    )
-    batches = mixed(tokens, size=BATCH, count=count, seed=wanted.seed)
-    sae = sae_training.train(sae, batches, total=count)
-    rows = np.flatnonzero(tests)
-    steps = (sae.tokens(recording.at(step, rows)).flatten(0, 1) for step in range(recording.steps))
-    health = sae_training.health(sae, steps)
-    sae.save(folder)
-    (folder / HEALTH).write_text(json.dumps(asdict(health)) + "\n", "utf-8")
-
-
-def _open(folder: Path) -> Recorded:
-    try:
-        labels = json.loads((folder / LABELS).read_text("utf-8"))
-        return Recorded(
-            Recording(folder / ACTIVATIONS),
-            np.load(folder / IMAGES, "r"),
-            {attribute: np.array(read, np.int64) for attribute, read in labels.items()},
-            autoencoder.load(folder),
-            json.loads((folder / HEALTH).read_text("utf-8")),
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: damaged recording, remove it: {error}") from error
 
 
 def dissect(
@@ -291,32 +208,6 @@ def step_codes(
             part = slice(start, start + batch)
             z = sae.encode(sae.tokens(recording.at(step, images[part]))).numpy()
             yield StepCodes(step, z, zero, labels[part], directions, offsets)
-
-
-def _with_doses(
-    model: Model,
-    probe: Probe,
-    found: Dissection,
-    requests: Sequence[Request],
-    scales: Sequence[float],
-    batch_size: int,
-) -> Dissection:
-    """Return the dissection with its dose-response, steering to every class equally often."""
-    attribute = found.features.attribute
-    even = steer(features=found, target={}, scale=1.0)
-    responses: list[Response] = list(
-        respond(
-            model, probe, lambda scale: steer(features=found, target={}, scale=scale),
-            even.assignment, requests, scales, attribute=attribute, batch_size=batch_size,
-        )
-    )  # fmt: skip
-    evidence = {
-        **found.evidence,
-        "doses": [
-            {"scale": r.dose.scale, "counts": r.dose.counts, "shares": r.shares} for r in responses
-        ],
-    }
-    return replace(found, doses=tuple(r.dose for r in responses), evidence=evidence)
 
 
 def _keep_images(images: npt.NDArray[np.uint8], numbers: Sequence[int], folder: Path) -> None:

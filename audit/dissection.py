@@ -64,6 +64,8 @@ class Dissection:
     """By rising scale, on seeds that neither the discovery nor an audit draws."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     """Plain values for `results.json`."""
+    folder: Path | None = None
+    """Where it was saved; its `images` are what evidence refers to by number."""
 
     def save(self, folder: Path) -> None:
         """Write all parts into a folder; `features.json` comes last and commits them."""
@@ -100,4 +102,4 @@ def load(folder: Path) -> Dissection:
     sae = autoencoder.load(folder)
     if sae.fingerprint != features.sae:
         raise InputError(f"{folder}: the SAE is not the one that the feature set was found in")
-    return Dissection(features, sae, h_classifier.load(folder), doses, evidence)
+    return Dissection(features, sae, h_classifier.load(folder), doses, evidence, folder)

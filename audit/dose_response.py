@@ -1,14 +1,16 @@
 """Dose-response: what a probe reads from images steered with rising scales, on held-out seeds."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from audit.assignment import Assignment
 from audit.batches import Array
-from audit.dissection import Dose
-from audit.types import Floats, Mitigation, Model, Probe, Readings, Request, State
+from audit.dissection import Dissection, Dose
+from audit.registry import build
+from audit.types import Floats, Model, Probe, Readings, Request, State
 
 
 @dataclass(frozen=True)
@@ -19,51 +21,70 @@ class Response:
     shares: Mapping[str, Mapping[str, float]]
     """Of every attribute that the probe reads, over all images of this dose."""
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as evidence holds it."""
+        return {"scale": self.dose.scale, "counts": self.dose.counts, "shares": self.shares}
 
-def respond(
+
+def with_doses(
     model: Model,
     probe: Probe,
-    steering: Callable[[float], Mitigation],
-    assignment: Assignment,
+    found: Dissection,
     requests: Sequence[Request],
     scales: Sequence[float],
-    *,
-    attribute: str,
+    batch_size: int,
+) -> Dissection:
+    """Return a dissection with its dose-response, and that of random latents as a control.
+
+    Every class is steered to equally often, whatever the target of an audit will be: the response
+    of each class is what a target is later reached with. Random latents are drawn for the largest
+    scale alone.
+    """
+    doses = list(_respond(model, probe, "steer", found, requests, scales, batch_size))
+    # A scale of 1 changes nothing, whichever the latents.
+    control = [response for response in doses if response.dose.scale == 1]
+    last = [scale for scale in scales if scale != 1][-1:]
+    control += _respond(model, probe, "random-features", found, requests, last, batch_size)
+    evidence = {
+        **found.evidence,
+        "doses": [response.plain() for response in doses],
+        "control_doses": [response.plain() for response in control],
+    }
+    return replace(found, doses=tuple(response.dose for response in doses), evidence=evidence)
+
+
+def _respond(
+    model: Model,
+    probe: Probe,
+    mitigation: str,
+    found: Dissection,
+    requests: Sequence[Request],
+    scales: Sequence[float],
     batch_size: int,
 ) -> Iterator[Response]:
-    """Yield the response to each scale, drawing the same requests each time.
-
-    Args:
-        model: To steer.
-        probe: Reads the images.
-        steering: Makes the mitigation of a scale.
-        assignment: The one that the mitigations use: which class each image is steered to.
-        requests: To draw.
-        scales: In rising order.
-        attribute: The one that is steered.
-        batch_size: Images drawn at a time.
-    """
-    classes = probe.classes[attribute]
-    wanted = np.array([assignment(request) for request in requests])
+    """Yield the response to each scale of a mitigation, drawing the same requests each time."""
+    attribute, classes = found.features.attribute, found.features.classes
+    even = dict.fromkeys(classes, 1 / len(classes))
+    # The assignment that the mitigation makes of the same shares.
+    wanted = np.array([Assignment(classes, even)(request) for request in requests])
     for scale in scales:
-        with steering(scale).applied(model) as steered:
-            readings = list(read(steered, probe, requests, batch_size))
-        labels = np.concatenate([decided(r, attribute) for r in readings])
-        counts = np.zeros((len(classes), len(classes)), int)
-        np.add.at(counts, (wanted[labels >= 0], labels[labels >= 0]), 1)
-        shares = {
-            name: _shares(
-                np.concatenate([decided(r, name) for r in readings]), probe.classes[name]
-            )
+        steering = build("mitigations", mitigation, features=found, target={}, scale=float(scale))
+        with steering.applied(model) as steered:
+            readings = list(_read(steered, probe, requests, batch_size))
+        labels = {
+            name: np.concatenate([decided(part, name) for part in readings])
             for name in probe.classes
         }
+        read = labels[attribute]
+        counts = np.zeros((len(classes), len(classes)), int)
+        np.add.at(counts, (wanted[read >= 0], read[read >= 0]), 1)
+        shares = {name: _shares(labels[name], probe.classes[name]) for name in probe.classes}
         yield Response(Dose(float(scale), tuple(map(tuple, counts.tolist()))), shares)
 
 
-def read(
+def _read(
     model: Model, probe: Probe, requests: Sequence[Request], batch_size: int
 ) -> Iterator[Readings]:
-    """Draw requests in batches and yield what the probe reads."""
     for start in range(0, len(requests), batch_size):
         yield probe.read(model.generate(requests[start : start + batch_size]).images)
 

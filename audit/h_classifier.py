@@ -15,9 +15,11 @@ from torch.nn.functional import cross_entropy
 
 from audit.errors import InputError
 from audit.sae import SAE
+from audit.weights import fingerprint
 
 WEIGHTS = "h_classifier.safetensors"
 CONFIG = "h_classifier.json"
+TENSORS = ("weights", "biases", "directions")
 _ITERATIONS = 60
 
 
@@ -32,6 +34,14 @@ class HClassifier:
     """[T, K]."""
     accuracy: tuple[float, ...]
     """By step, on held-out images: mean over classes of the share recognised."""
+    directions: Tensor
+    """[T, K, P D]: mean activation of each class less the mean of all classes."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the heads and directions."""
+        parts = (self.weights, self.biases, self.directions)
+        return fingerprint(self.classes, *(part.cpu().numpy().tobytes() for part in parts))
 
     def logits(self, step: int, tokens: Tensor) -> Tensor:
         """Return [N, K] logits of activations at a step, given as tokens [N, P, D]."""
@@ -51,7 +61,7 @@ class HClassifier:
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {"weights": self.weights.contiguous(), "biases": self.biases.contiguous()}
+        tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
         save_file(tensors, folder / WEIGHTS)
         config = {"classes": self.classes, "accuracy": self.accuracy}
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
@@ -70,10 +80,9 @@ def load(folder: Path) -> HClassifier:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
         tensors = load_file(folder / WEIGHTS)
         return HClassifier(
-            tuple(config["classes"]),
-            tensors["weights"],
-            tensors["biases"],
-            tuple(config["accuracy"]),
+            classes=tuple(config["classes"]),
+            accuracy=tuple(config["accuracy"]),
+            **{name: tensors[name] for name in TENSORS},
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(f"{folder}: not an h-classifier of this suite: {error}") from error
@@ -109,7 +118,7 @@ def fit(
     if counts.amin() < 2:
         scarce = classes[int(counts.amin(0).argmin())]
         raise InputError(f"too few images read as {scarce!r} to learn from: draw more to discover")
-    weights, biases, accuracy = [], [], []
+    weights, biases, accuracy, directions = [], [], [], []
     for step in range(steps):
         h = tokens(step).flatten(1)
         weight, bias = _head(h[~held_out], labels[~held_out], counts[1], penalty)
@@ -118,7 +127,17 @@ def fit(
         weights.append(weight)
         biases.append(bias)
         accuracy.append(float(torch.stack(recalls).mean()))
-    return HClassifier(tuple(classes), torch.stack(weights), torch.stack(biases), tuple(accuracy))
+        means = torch.stack(
+            [h[~held_out][labels[~held_out] == k].mean(0) for k in range(len(classes))]
+        )
+        directions.append(means - means.mean(0))
+    return HClassifier(
+        tuple(classes),
+        torch.stack(weights),
+        torch.stack(biases),
+        tuple(accuracy),
+        torch.stack(directions),
+    )
 
 
 def _head(h: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple[Tensor, Tensor]:

@@ -202,6 +202,8 @@ class StepCodes:
     """[N] class of each image."""
     directions: npt.NDArray[np.float32]
     """[K, P, L]: the SAE decoder folded with the linear h-classifier of this step."""
+    offsets: npt.NDArray[np.float32]
+    """[K] logits of the h-classifier where every latent is zero."""
 
 
 class Ranking(Protocol):

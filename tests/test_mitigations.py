@@ -1,0 +1,237 @@
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from planted import CHANNELS, SIDE, STEPS, PlantedModel, random_sae, requests
+
+from audit.dissection import Dissection, Dose
+from audit.errors import SpecError
+from audit.h_classifier import HClassifier
+from audit.mitigations.ablate import ablate
+from audit.mitigations.controls import identity, random_features, reconstruction
+from audit.mitigations.distribution_guidance import distribution_guidance
+from audit.mitigations.h_direction import h_direction
+from audit.mitigations.none import none
+from audit.mitigations.prompt_quota import prompt_quota
+from audit.mitigations.prompt_suffix import prompt_suffix
+from audit.mitigations.steer import calibrated, steer
+from audit.rewriting import RewritingModel
+from audit.testing.models import check_mitigation
+from audit.types import Drawing, FeatureSet, Request, State
+
+CLASSES = ("dark", "bright")
+BRIGHT = {"light": {"bright": 1.0}}
+EVEN = {"light": {"dark": 0.5, "bright": 0.5}}
+WIDTH = 2 * CHANNELS
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A dissection made by hand: the SAE's latents are the planted directions themselves."""
+    rotation = PlantedModel().rotation
+    sae = random_sae(WIDTH, WIDTH, WIDTH)
+    sae.decoder.copy_(rotation.T)
+    sae.encoder.copy_(rotation.T)
+    sae.bias.zero_()
+    sae.encoder_bias.zero_()
+    sae.mean_activation.copy_(torch.linspace(0.9, 1.1, WIDTH))
+    # Column 0 is what the bright have, column 8 what the dark have.
+    directions = torch.stack([rotation[:, 8], rotation[:, 0]])
+    everywhere = directions[:, None].expand(2, SIDE**2, WIDTH).flatten(1).expand(STEPS, 2, -1)
+    heads = HClassifier(
+        CLASSES, everywhere, torch.zeros(STEPS, 2), (1.0,) * STEPS, 0.2 * everywhere
+    )
+    features = FeatureSet(
+        "light", CLASSES, "block", "planted", sae.fingerprint, "by-hand",
+        {"dark": (8,), "bright": (0,)}, {"dark": (1.0,), "bright": (1.0,)},
+    )  # fmt: skip
+    return Dissection(features, sae, heads)
+
+
+def light(mitigation, count=60):
+    with mitigation.applied(PlantedModel()) as model:
+        return model.generate(requests(count)).images.mean()
+
+
+def test_every_mitigation_keeps_its_contract(found):
+    builds = {
+        "none": none,
+        "identity": lambda: identity(features=found),
+        "reconstruction": lambda: reconstruction(features=found),
+        "steer": lambda: steer(features=found, target=EVEN, scale=3.0),
+        "random": lambda: random_features(features=found, target=EVEN, scale=3.0),
+        "ablate": lambda: ablate(features=found),
+        "h-direction": lambda: h_direction(features=found, target=EVEN),
+        "guidance": lambda: distribution_guidance(features=found, target=EVEN),
+    }
+    for build in builds.values():
+        check_mitigation(build, PlantedModel(), requests(5), tolerance=1)
+    assert len({build().fingerprint for build in builds.values()}) == len(builds)
+
+
+def test_fingerprints_differ_where_pixels_may(found):
+    prints = [
+        steer(features=found, target=target, scale=scale, **options).fingerprint
+        for target in (EVEN, BRIGHT)
+        for scale in (2.0, 3.0)
+        for options in ({}, {"seed": 1}, {"mode": "add"}, {"start": 0.5}, {"positions": [1]})
+    ]
+    assert len(set(prints)) == len(prints)
+
+
+@pytest.mark.parametrize(
+    "push",
+    [
+        lambda found, target, much: steer(features=found, target=target, scale=1 + 2 * much),
+        lambda found, target, much: steer(
+            features=found, target=target, scale=much / 20, mode="add"
+        ),
+        lambda found, target, much: h_direction(features=found, target=target, scale=much / 4),
+        lambda found, target, much: distribution_guidance(
+            features=found, target=target, strength=4 * much
+        ),
+    ],
+    ids=["multiply", "add", "h-direction", "distribution-guidance"],
+)
+def test_pushing_moves_towards_the_class_and_more_moves_more(found, push):
+    plain = light(none())
+    bright = [light(push(found, BRIGHT, much)) for much in (0.0, 0.5, 1.0)]
+    dark = light(push(found, {"light": {"dark": 1.0}}, 1.0))
+    assert bright[0] == plain, "no push, no change"
+    assert dark < plain < bright[1] < bright[2]
+
+
+def test_ablation_removes_what_carries_the_class(found):
+    """Without both directions channel 0 is zero at every position: neither dark nor bright."""
+    with ablate(features=found).applied(PlantedModel()) as model:
+        images = model.generate(requests(20)).images
+    assert np.abs(images.astype(float) - 127.5).max() <= 1
+    assert light(ablate(features=found, scale=1.0)) == light(none())
+
+
+def test_random_latents_do_not_move_what_the_found_ones_move(found):
+    baseline, steered = light(none()), light(steer(features=found, target=BRIGHT, scale=3.0))
+    for draws in range(5):
+        control = random_features(features=found, target=BRIGHT, scale=3.0, draws=draws)
+        assert light(control) == pytest.approx(baseline, abs=0.01 * (steered - baseline))
+
+
+def test_random_latents_are_others_of_like_mass(found):
+    mass = found.sae.mean_activation
+    drawn = random_features(features=found, target=EVEN, scale=2.0).edit.latents
+    assert not {0, 8} & set(drawn.tolist())
+    assert float(mass[drawn].sum()) == pytest.approx(float(mass[[0, 8]].sum()), rel=0.1)
+    others = random_features(features=found, target=EVEN, scale=2.0, draws=1).edit.latents
+    assert drawn.tolist() != others.tolist()
+    few = replace(
+        found,
+        features=replace(found.features, latents={"dark": (0, 1, 2, 3), "bright": (4, 5, 6, 7)}),
+    )
+    with pytest.raises(SpecError, match="only 8 latents beside the feature set fire"):
+        random_features(features=few, target=EVEN, scale=2.0)
+
+
+def test_calibration_takes_the_smallest_scale_that_can_reach_the_target():
+    doses = [
+        Dose(1.0, ((90, 10), (90, 10))),
+        Dose(2.0, ((95, 5), (20, 80))),
+        Dose(4.0, ((100, 0), (0, 100))),
+    ]
+    half = np.array([0.5, 0.5])
+    dose, shares = calibrated(doses, half)
+    assert dose.scale == 2
+    assert shares @ dose.response == pytest.approx(half)
+    assert shares[1] == pytest.approx(0.6)
+    assert calibrated(doses, np.array([0.9, 0.1]))[0].scale == 1, "nothing to be done"
+    assert calibrated(doses, np.array([0.1, 0.9]))[0].scale == 4
+    assert calibrated(doses[:1], half)[0].scale == 1, "the nearest where none suffices"
+
+
+def test_the_expected_discrepancy_is_free_of_sampling_noise():
+    """Over many draws of a dose the estimate averages to the discrepancy of the true response."""
+    rng = np.random.default_rng(0)
+    response = np.array([[0.8, 0.2], [0.3, 0.7]])
+    shares, target = np.array([0.4, 0.6]), np.array([0.5, 0.5])
+    truth = ((shares @ response - target) ** 2).sum()
+    estimates = [
+        Dose(
+            2.0, tuple(tuple(rng.multinomial(24, row).tolist()) for row in response)
+        ).squared_discrepancy(shares, target)
+        for _ in range(4000)
+    ]
+    assert np.mean(estimates) == pytest.approx(truth, abs=4 * np.std(estimates) / 4000**0.5)
+
+
+class Listener:
+    """A text-to-image model that draws nothing and remembers what it was asked."""
+
+    fingerprint = "listener"
+    hookpoints = {}
+    text_to_image = True
+
+    def __init__(self):
+        self.heard = []
+
+    def generate(self, batch):
+        self.heard += [request.prompt for request in batch]
+        return Drawing(np.zeros((len(batch), 4, 4, 3), np.uint8), (State.OK,) * len(batch))
+
+
+def asked(prompt, mitigation, count=200):
+    model = Listener()
+    with mitigation.applied(model) as changed:
+        changed.generate([Request("p", prompt, i, i, 4, 1.0) for i in range(count)])
+    return model.heard
+
+
+def test_a_quota_names_each_class_as_often_as_wanted_and_attributes_independently():
+    target = {
+        "gender": {"woman": 0.75, "man": 0.25},
+        "age": dict.fromkeys(("young", "adult", "old"), 1 / 3),
+    }
+    heard = Counter(asked("a portrait of an office worker", prompt_quota(target=target), 600))
+    female = sum(n for prompt, n in heard.items() if " female " in prompt)
+    assert abs(female - 450) <= 3
+    for age in ("a young", "a middle-aged", "an old"):
+        assert abs(heard[f"a portrait of {age} female office worker"] - 150) <= 10
+        assert abs(heard[f"a portrait of {age} male office worker"] - 50) <= 10
+
+
+def test_a_quota_may_name_one_attribute_and_use_other_words():
+    target = {"gender": {"woman": 1.0, "man": 0.0}, "hair": {"red": 1.0}}
+    heard = asked("nurse", prompt_quota(target=target, attributes=["gender"]), 2)
+    assert heard == ["female nurse"] * 2
+    words = {"hair": {"red": "red-haired"}}
+    heard = asked("a nurse", prompt_quota(target=target, attributes=["hair"], words=words), 1)
+    assert heard == ["a red-haired nurse"]
+    with pytest.raises(SpecError, match="no word for hair 'red'"):
+        prompt_quota(target=target)
+    with pytest.raises(SpecError, match="did you mean 'gender'"):
+        prompt_quota(target=target, attributes=["gendr"])
+
+
+def test_a_suffix_is_added_to_every_prompt():
+    (heard,) = asked("a photo of a doctor", prompt_suffix(), 1)
+    assert heard == (
+        "a photo of a doctor if all individuals can be a doctor irrespective of their gender"
+    )
+    assert asked("x", prompt_suffix(suffix="and be fair"), 1) == ["x and be fair"]
+    with pytest.raises(SpecError, match="cannot fill in"):
+        prompt_suffix(suffix="{whom}")
+
+
+def test_prompts_of_a_model_without_prompts_cannot_be_rewritten():
+    for mitigation in (prompt_suffix(), prompt_quota(target={"gender": {"woman": 1.0}})):
+        with (
+            pytest.raises(SpecError, match="rewrites prompts"),
+            mitigation.applied(PlantedModel()),
+        ):
+            pass
+
+
+def test_a_rewriting_model_can_be_hooked():
+    model = PlantedModel()
+    with RewritingModel(model, lambda request: "other").hooked("block", lambda x, moment: x):
+        assert len(model.edits) == 1
