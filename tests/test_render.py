@@ -166,6 +166,7 @@ class Painter:
 def job(tmp_path, monkeypatch):
     monkeypatch.setattr(produce, "SHARD", 4)
     monkeypatch.setattr(produce, "SIZE", 16)
+    (tmp_path / "body.npz").touch()
     job = produce.Job(tmp_path, tmp_path / "body.npz", tmp_path / "set", 10, 5, workers=1)
 
     def open_(given):

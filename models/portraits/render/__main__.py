@@ -22,10 +22,6 @@ def main() -> int:
     body = given.body or given.out.parent / "body.npz"
     job = Job(given.assets, body, given.out, given.images, given.seed, given.workers)
     try:
-        if not body.exists():
-            from models.portraits.render.export import export
-
-            export(body)
         for line in timed(job):
             print(line, flush=True)
     except AuditError as error:

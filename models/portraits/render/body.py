@@ -5,10 +5,12 @@ Lengths are decimetres, x to the person's left, y up, z to the front.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from audit.errors import InputError
 from models.portraits.render.color import Array
 from models.portraits.render.mesh import Index
 from models.portraits.render.person import Person
@@ -76,16 +78,23 @@ def _variant_weights(person: Person) -> dict[str, float]:
 
 
 def load(path: Path) -> BodyModel:
-    """Read the body model that `export` wrote."""
-    with np.load(path) as stored:
-        return BodyModel(
-            template=stored["template"],
-            rows=np.arange(len(stored["template"]), dtype=np.int32),
-            shapes=stored["shapes"],
-            morphs=stored["morphs"],
-            variants=tuple(stored["variants"].tolist()),
-            names=tuple(stored["names"].tolist()),
-            quads=stored["quads"],
-            groups=stored["groups"],
-            masks={name: stored[f"mask {name}"] for name in MASKS},
-        )
+    """Read the body model that `export` wrote.
+
+    Raises:
+        InputError: the file is no body model.
+    """
+    try:
+        with np.load(path) as stored:
+            return BodyModel(
+                template=stored["template"],
+                rows=np.arange(len(stored["template"]), dtype=np.int32),
+                shapes=stored["shapes"],
+                morphs=stored["morphs"],
+                variants=tuple(stored["variants"].tolist()),
+                names=tuple(stored["names"].tolist()),
+                quads=stored["quads"],
+                groups=stored["groups"],
+                masks={name: stored[f"mask {name}"] for name in MASKS},
+            )
+    except (KeyError, ValueError, BadZipFile) as error:
+        raise InputError(f"{path} is no body model; delete it and it is made anew") from error

