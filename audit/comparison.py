@@ -9,8 +9,9 @@ import pandas as pd
 from audit.errors import InputError, unknown
 from audit.folder import SPEC, Run
 from audit.measuring.arrangement import groups_of
-from audit.measuring.comparisons import differences, flips, pairs
+from audit.measuring.comparisons import differences, pairs
 from audit.measuring.families import adjust
+from audit.measuring.flips import flips
 from audit.measuring.votes import arrange, spread_counts
 from audit.results import Difference, Entry, Flips
 from audit.spec import Benchmark, load

@@ -23,18 +23,14 @@ from audit.measuring.arrangement import (
 )
 from audit.measuring.battery import measure_group, measure_people, measure_together
 from audit.measuring.bounds import INTERVALS
-from audit.measuring.comparisons import differences, flips, pairs
-from audit.measuring.corrected import warn_corrected
+from audit.measuring.cautions import card_cautions, cautions
+from audit.measuring.comparisons import differences, pairs
 from audit.measuring.families import adjust
+from audit.measuring.flips import flips
 from audit.measuring.groups import Scored
 from audit.measuring.joint import joined
-from audit.measuring.quality import (
-    Embeddings,
-    compare_quality,
-    lay_out,
-    measure_quality,
-    warn_quality,
-)
+from audit.measuring.quality import Embeddings, lay_out, measure_quality
+from audit.measuring.quality_changes import compare_quality, warn_quality
 from audit.measuring.records import estimands, probe_record
 from audit.measuring.states import count_images, count_readings, warn_missing
 from audit.measuring.votes import arrange, spread_counts
@@ -137,7 +133,10 @@ def measure(
     compared = list(pairs(groups))
     changes = [change for pair in compared for change in differences(pair)]
     warned = [*warn_missing(groups)]
-    warned += [w for group in groups for w in warn_corrected(group, cards.get(group.votes.probe))]
+    for group in groups:
+        warned += cautions(group, cards.get(group.votes.probe))
+    for group in one_each(groups):
+        warned += card_cautions(group, cards.get(group.votes.probe))
     for layout in layouts:
         changes += compare_quality(layout, metrics, listed, margins or {})
         warned += warn_quality(layout, listed)

@@ -12,7 +12,7 @@ from audit.calibration import calibrate
 from audit.errors import InputError
 from audit.labelled import Labelled, labelled
 from audit.measurement import measure
-from audit.measuring.corrected import unequal_errors
+from audit.measuring.cautions import unequal_errors
 from audit.types import Readings, State
 
 CLASSES = {"gender": ("woman", "man"), "age": ("young", "adult", "old")}

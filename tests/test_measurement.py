@@ -242,6 +242,50 @@ def test_a_correction_larger_than_the_effect_is_warned_of():
     assert any(w.code == "correction_exceeds_effect" for w in found.warnings)
 
 
+def test_errors_that_differ_by_group_make_a_band_and_a_warning():
+    """KA-47's lesson: recall of women .70 in one group, .98 in the other."""
+    groups = {"race": {"Black": ((70, 30), (1, 99)), "White": ((98, 2), (3, 97))}}
+    known = card(((168, 32), (4, 196)), groups=groups)
+    rows = ["woman"] * 200 + ["man"] * 300
+    found = measure(*tables({"none": {"-": rows}}), benchmark(), cards={"probe": known})
+    low, high = one(found, "fd_corrected_low"), one(found, "fd_corrected_high")
+    # q = .4: (.4 - .01) / .69 = .565 by the errors on Black, (.4 - .03) / .95 = .389 on White.
+    assert low.value == pytest.approx(2**0.5 * (0.39 / 0.69 - 0.5), abs=1e-6)
+    assert high.value == pytest.approx(2**0.5 * (0.5 - 0.37 / 0.95), abs=1e-6)
+    assert "race White" in high.method
+    assert any(w.code == "errors_differ_by_group" for w in found.warnings)
+
+
+def test_pooling_that_hides_a_stereotype_is_warned_of():
+    rows = {"doctor": ["woman"] * 10 + ["man"] * 90, "nurse": ["woman"] * 90 + ["man"] * 10}
+    assert any(
+        w.code == "pooling_hides" for w in measure(*tables({"none": rows}), benchmark()).warnings
+    )
+    even = {"doctor": ["woman", "man"] * 50, "nurse": ["man", "woman"] * 50}
+    assert measure(*tables({"none": even}), benchmark()).warnings == ()
+
+
+def test_prompts_as_a_sample_of_prompts_widen_the_interval():
+    rows = {f"p{j}": ["woman"] * k + ["man"] * (20 - k) for j, k in enumerate((2, 18, 6, 15, 9))}
+    images, labels = tables({"none": rows})
+    fixed = one(measure(images, labels, benchmark()), "share", class_="woman")
+    spec = benchmark(statistics={"inference": "prompt_population"})
+    sampled = one(measure(images, labels, spec), "share", class_="woman")
+    assert fixed.value == sampled.value == pytest.approx(0.5)
+    assert sampled.ci_high - sampled.ci_low > 3 * (fixed.ci_high - fixed.ci_low)
+    assert sampled.n_effective < 20 < fixed.n_effective
+
+
+def test_three_probes_have_a_common_agreement():
+    said = ["woman", "man"] * 10
+    images, first = tables({"none": {"-": said}}, probe="a")
+    others = [tables({"none": {"-": said}}, probe=name)[1] for name in ("b", "c")]
+    found = measure(images, pd.concat([first, *others]), benchmark())
+    values = {(a.statistic, len(a.probes)): a.value for a in found.agreement}
+    assert values["fleiss_kappa", 3] == pytest.approx(1)
+    assert values["krippendorff_alpha", 3] == pytest.approx(1)
+
+
 def test_people_correct_a_probe_without_any_error_card():
     """The probe calls a third of the men women; people labelled the first 300 of 900 images."""
     truth = (["woman"] * 3 + ["man"] * 3) * 150

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import pandas as pd
 
 from audit.error_cards import ErrorCard
-from audit.measuring.corrected import measure_corrected, measure_powered
+from audit.measuring.corrected import measure_by_group, measure_corrected, measure_powered
 from audit.measuring.fairness import measure_distances, measure_null, measure_shares
 from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import measure_dependence
@@ -40,6 +40,7 @@ def measure_group(
     for metric in metrics:
         if metric.name in listed and metric.interval == "inversion":
             yield from measure_null(group, metric)
+            yield from measure_by_group(group, card, metric)
     if len(group.requests.prompts) > 1:
         yield from split_over_prompts(group)
     for name, reference in references.items():

@@ -1,4 +1,4 @@
-"""An arm against the baseline, request by request: who flipped, and how the numbers moved."""
+"""An arm against the baseline, request by request: how the numbers moved."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +9,10 @@ from scipy import stats
 
 from audit.measuring.groups import Group, number
 from audit.measuring.votes import ABSENT
-from audit.results import Difference, Direction, Flips
-from audit.statistics.agreement import confusion
+from audit.results import Difference, Direction
 from audit.statistics.discrepancy import squared_discrepancy, squared_variance
 from audit.statistics.intervals import Estimate, quantile, t_interval
-from audit.statistics.pairs import compare, mcnemar, stuart_maxwell
+from audit.statistics.pairs import compare, mcnemar
 from audit.statistics.shares import Shares, shares_by
 from audit.types import Floats, State
 
@@ -79,44 +78,6 @@ def differences(pair: Pair) -> Iterator[Difference]:
         each = shares_by(after - before, prompt, len(prompts))
         lost = np.bincount(prompt[~both], minlength=len(prompts))
         yield from _shares(pair, each, lost, prompts, "paired-t")
-
-
-def flips(pair: Pair) -> Iterator[Flips]:
-    """Yield the table of flips over all prompts and of each, with its test, not yet adjusted."""
-    group, rows = pair.arm, pair.paired
-    if not rows.any():
-        return
-    before, after = pair.baseline.votes.codes[rows], group.votes.codes[rows]
-    prompt, prompts = group.requests.prompt[rows], group.requests.prompts
-    yield _flips(pair, before, after, None)
-    if len(prompts) > 1:
-        order = prompt.argsort(kind="stable")
-        ends = np.searchsorted(prompt[order], np.arange(len(prompts) + 1))
-        for j, name in enumerate(prompts):
-            some = order[ends[j] : ends[j + 1]]
-            yield _flips(pair, before[some], after[some], name)
-
-
-def _flips(
-    pair: Pair, before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], prompt: str | None
-) -> Flips:
-    classes = pair.arm.votes.classes
-    table = confusion(before, after, len(classes))
-    n = int(table.sum())
-    two = len(classes) == 2
-    test = mcnemar(int(table[1, 0]), int(table[0, 1])) if two else None
-    return Flips(
-        **pair.arm.about,
-        prompt=prompt,
-        baseline=pair.baseline.votes.arm,
-        classes=classes,
-        counts=tuple(tuple(map(int, row)) for row in table),
-        n=n,
-        dropped=len(before) - n,
-        test="mcnemar-exact" if test else "stuart-maxwell",
-        p=None if n == 0 else test.exact if test else stuart_maxwell(table).p,
-        p_mid=test.mid_p if test and n else None,
-    )
 
 
 def _shares(

@@ -3,20 +3,14 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
-from scipy import stats
 
 from audit.error_cards import Confusion, ErrorCard
 from audit.measuring.bounds import measured, one_sided
 from audit.measuring.groups import NOTHING_READ, Group, Scored, number
-from audit.results import Warned
-from audit.statistics.correction import correct, prediction_powered
+from audit.statistics.correction import Calibration, correct, prediction_powered
 from audit.statistics.intervals import Interval, share_interval
-from audit.statistics.multiplicity import holm
 from audit.statistics.shares import Shares
 from audit.types import Floats, Measurement, Metric
-
-UNEQUAL = 0.05
-"""Holm-adjusted p below which errors are said to differ between groups of people."""
 
 
 def refusal(group: Group, card: ErrorCard | str | None) -> str | None:
@@ -93,32 +87,38 @@ def measure_powered(
     yield from _distances(group, "ppi", found, chosen, method)
 
 
-def warn_corrected(group: Group, card: ErrorCard | str | None) -> Iterator[Warned]:
-    """Say where a correction is larger than the effect, and where errors differ by group."""
+def measure_by_group(
+    group: Group, card: ErrorCard | str | None, metric: Metric
+) -> Iterator[Scored]:
+    """Yield the smallest and largest value that the errors of any one group of people would give.
+
+    A card is a mix of groups on which a probe may err unlike; where the images audited are another
+    mix, the truth lies within these, as far as each group's table can be trusted.
+    """
     confusion = confusion_of(group, card)
-    if isinstance(confusion, str) or refusal(group, card) is not None:
+    if isinstance(confusion, str) or group.hard.pooled.n == 0:
         return
-    votes, raw = group.votes, group.hard.pooled.p
-    found = correct(group.hard.pooled, confusion.calibration, level=group.level)
-    moved, effect = abs(found.shares.p - raw).max(), abs(raw - group.target).max()
-    if moved > effect:
-        message = (
-            f"{votes.attribute} by {votes.probe}: the correction for its errors, {moved:.3f}, "
-            f"exceeds the distance from the target, {effect:.3f}: the probe decides the answer"
-        )
-        yield Warned(code="correction_exceeds_effect", message=message, arm=votes.arm)
-
-
-def unequal_errors(confusion: Confusion) -> dict[str, float]:
-    """Test whether errors are alike in all groups: `attribute, true class` -> Holm-adjusted p."""
-    tests = {}
+    values = {}
     for attribute, tables in confusion.groups.items():
-        for k, name in enumerate(confusion.classes):
-            rows = np.array([table[k] for table in tables.values()])
-            rows = rows[rows.sum(axis=1) > 0][:, rows.sum(axis=0) > 0]
-            if min(rows.shape, default=0) > 1:
-                tests[f"{attribute}, {name}"] = float(stats.chi2_contingency(rows).pvalue)
-    return dict(zip(tests, map(float, holm(list(tests.values()))), strict=True))
+        for name, counts in tables.items():
+            one = Calibration(np.array(counts, np.int64))
+            if not one.refusals():
+                found = correct(group.hard.pooled, one, level=group.level).shares
+                value = measured(metric, found, group.target, group.level).value
+                values[f"{attribute} {name}"] = float(value)
+    if len(values) < 2:
+        return
+    for what, pick in (("low", min), ("high", max)):
+        name = pick(values, key=values.__getitem__)
+        row = Measurement(
+            metric=f"{metric.name}_corrected_{what}",
+            value=number(values[name]),
+            n=int(group.hard.pooled.n),
+            method=f"by the errors on {name}, of {len(values)} groups",
+            direction=metric.better,
+            **group.about,
+        )
+        yield Scored(row)
 
 
 def _shares(

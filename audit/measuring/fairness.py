@@ -15,7 +15,7 @@ from audit.measuring.groups import (
     number,
 )
 from audit.measuring.over_prompts import over_prompts
-from audit.statistics.intervals import Interval, share_interval
+from audit.statistics.intervals import Interval, clopper_pearson, share_interval
 from audit.statistics.multiplicity import benjamini_hochberg
 from audit.statistics.shares import Shares
 from audit.types import Measurement, Metric
@@ -87,9 +87,11 @@ def _share_rows(
     for k, name in enumerate(group.votes.classes):
 
         def bounds(level: float, k: int = k) -> tuple[float, float]:
-            # A one-sided bound at 95 % is the end of a two-sided interval at 90 %.
-            one = share_interval(found, 2 * level - 1)
-            return float(one.low[k]), float(one.high[k])
+            # Exact, since a gate hangs on it: the end of a two-sided interval at 90 % is a
+            # one-sided bound at 95 %. Clusters count as the independent readings they are worth.
+            worth = float(found.n_effective)
+            one = clopper_pearson(found.p[k] * worth, worth, 2 * level - 1)
+            return float(one.low), float(one.high)
 
         row = Measurement(
             metric=metric,

@@ -8,17 +8,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from audit.measuring.bounds import Bounds
-from audit.measuring.comparisons import two_sided
 from audit.measuring.groups import Scored, number
 from audit.measuring.votes import Requests, positions
-from audit.results import Difference, Warned
 from audit.statistics.intervals import Estimate, mean_interval, t_interval
-from audit.statistics.pairs import tost
 from audit.statistics.shares import Design
 from audit.types import Floats, Measurement, Metric
-
-FEWEST_FOR_FID = 2048
-"""Images below which a Fréchet distance is not to be compared with published ones."""
 
 Features = npt.NDArray[np.floating]
 
@@ -79,90 +73,27 @@ def measure_quality(
 ) -> Iterator[Scored]:
     """Yield the listed metrics over embeddings for every arm."""
     for metric in metrics:
-        if "features" in metric.columns and _wanted(metric, layout, listed):
+        if "features" in metric.columns and wanted(metric, layout, listed):
             for arm in layout.arms:
                 if "pairs" in metric.columns and arm == layout.baseline:
                     continue
                 yield _score(layout, metric, arm)
 
 
-def compare_quality(
-    layout: Layout,
-    metrics: Sequence[Metric],
-    listed: Collection[str],
-    margins: Mapping[str, float],
-) -> Iterator[Difference]:
-    """Yield the paired change of every metric that has a value for each image.
-
-    Args:
-        layout: Of one encoder.
-        metrics: All of them.
-        listed: Names of those that are wanted.
-        margins: By metric: a change within it is called equivalent where both one-sided tests
-            say so at 5 %.
-    """
-    for metric in metrics:
-        alone = metric.interval == "mean" and "pairs" not in metric.columns
-        if not alone or not _wanted(metric, layout, listed):
-            continue
-        first = _each(layout, metric, layout.baseline)
-        for arm in list(layout.arms)[1:]:
-            second = _each(layout, metric, arm)
-            if first is None or second is None:
-                continue
-            paired = layout.requests.paired(layout.baseline, arm)
-            change = np.where(paired, second - first, np.nan)
-            found = _mean(layout, change, arm)
-            margin = margins.get(metric.name)
-            yield Difference(
-                metric=f"{metric.name}@{layout.embeddings.encoder}",
-                arm=arm,
-                baseline=layout.baseline,
-                value=number(found.value),
-                ci_low=number(found.low),
-                ci_high=number(found.high),
-                level=found.level,
-                n=found.n,
-                dropped=int(paired.sum()) - found.n,
-                p=two_sided(found),
-                method=f"paired-{found.method}" if found.n else "not measured: no pair",
-                direction=metric.better,
-                equivalent=None if margin is None else tost(found, margin) <= 0.05,
-                margin=margin,
-                extractor=layout.embeddings.extractor,
-            )
-
-
-def warn_quality(layout: Layout, listed: Collection[str]) -> Iterator[Warned]:
-    """Say where there are too few images for a Fréchet distance, or unlike numbers of them."""
-    if "fid" not in {name.partition("@")[0] for name in listed}:
-        return
-    encoder, reference = layout.embeddings.encoder, layout.embeddings.reference
-    counts = {arm: len(_usable(x)) for arm, x in layout.arms.items()}
-    fewest = max(FEWEST_FOR_FID, layout.embeddings.images.shape[1])
-    n = min(*counts.values(), len(reference) if reference is not None else fewest, fewest)
-    if n < fewest:
-        message = f"fid@{encoder} of {n} images is biased upwards ({fewest} are advised): read kid"
-        yield Warned(code="few_images", message=message)
-    if len(set(counts.values())) > 1:
-        message = f"fid@{encoder} compares arms of {min(counts.values())} to "
-        message += f"{max(counts.values())} images: fewer images alone raise it"
-        yield Warned(code="unequal_images", message=message)
-
-
-def _wanted(metric: Metric, layout: Layout, listed: Collection[str]) -> bool:
+def wanted(metric: Metric, layout: Layout, listed: Collection[str]) -> bool:
+    """Say whether a metric is listed, for any encoder or for this one."""
     return metric.name in listed or f"{metric.name}@{layout.embeddings.encoder}" in listed
 
 
 def _score(layout: Layout, metric: Metric, arm: str) -> Scored:
-    features = _usable(layout.arms[arm])
+    features = usable(layout.arms[arm])
     why_not = _lacking(layout, metric, len(features))
     found: Estimate | float = float("nan")
     if why_not is None and metric.columns == ("features", "reference"):
         found = metric.function(features, layout.embeddings.reference)
     elif why_not is None:
-        each = _each(layout, metric, arm)
-        found = found if each is None else _mean(layout, each, arm)
+        each = each_image(layout, metric, arm)
+        found = found if each is None else mean_of(layout, each, arm)
     if isinstance(found, float):
         n = len(features)
         found = Estimate(found, np.nan, np.nan, np.nan, layout.level, n, np.nan, "no interval")
@@ -205,7 +136,7 @@ def _lacking(layout: Layout, metric: Metric, n: int) -> str | None:
     return None
 
 
-def _each(layout: Layout, metric: Metric, arm: str) -> Floats | None:
+def each_image(layout: Layout, metric: Metric, arm: str) -> Floats | None:
     """Return a metric of every image [R]; NaN where it has none."""
     columns: dict[str, Features] = {"features": layout.arms[arm]}
     if "pairs" in metric.columns:
@@ -221,7 +152,8 @@ def _each(layout: Layout, metric: Metric, arm: str) -> Floats | None:
     return np.asarray(metric.function(*(columns[name] for name in metric.columns)), float)
 
 
-def _mean(layout: Layout, values: Floats, arm: str) -> Estimate:
+def mean_of(layout: Layout, values: Floats, arm: str) -> Estimate:
+    """Return the mean of values [R] of an arm, with the interval of the design."""
     return mean_interval(
         values,
         prompts=layout.requests.prompt,
@@ -231,7 +163,8 @@ def _mean(layout: Layout, values: Floats, arm: str) -> Estimate:
     )
 
 
-def _usable(features: Features) -> Features:
+def usable(features: Features) -> Features:
+    """Return the rows [n, D] of images that there are."""
     return features[~np.isnan(features).any(axis=1)]
 
 
