@@ -105,7 +105,8 @@ def _embeddings(run: Run, encoder: Any, supply: Supply, store: Store) -> Embeddi
 def _cards(supply: Supply) -> dict[str, ErrorCard | str]:
     """Return by probe what is known of its errors, or why nothing is."""
     cards: dict[str, ErrorCard | str] = {}
+    own = [supply.spec.folder / error_cards.BESIDE_SPEC]
     for component in supply.benchmark.probes:
         probe = supply.probe(component)
-        cards[component.label] = error_cards.find(probe.name, probe.fingerprint)
+        cards[component.label] = error_cards.find(probe.name, probe.fingerprint, own)
     return cards

@@ -15,6 +15,9 @@ from audit.statistics.correction import Calibration
 SHIPPED = Path(__file__).parent.parent / "probes" / "cards"
 """Cards of the probes that come with the suite."""
 
+BESIDE_SPEC = "error-cards"
+"""Folder beside a spec where cards of one's own are looked for, and where `calibrate` puts them."""
+
 Counts = tuple[tuple[int, ...], ...]
 
 

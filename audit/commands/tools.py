@@ -78,7 +78,7 @@ def calibrate(
     built = registry.build("probes", probe)
     images = islice(labelled(data, built.classes, size=image_size), limit)
     card = calibration.calibrate(built, images, data=describe or data.name, licence=licence)
-    path = out or Path(f"{probe.replace(':', '-')}-errors.json")
+    path = out or Path(error_cards.BESIDE_SPEC) / f"{probe.replace(':', '-')}.json"
     error_cards.write(path, card)
     rows = [["attribute", "accuracy", "read", "not read"]]
     for name, table_of in card.attributes.items():
