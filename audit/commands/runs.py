@@ -59,6 +59,7 @@ def run(
     names = chosen(found, benchmarks)
     go_offline(offline)
     from audit import runner
+    from audit.folder import REPORT
 
     lines: list[str] = []
     plain = []
@@ -76,7 +77,7 @@ def run(
             progress=console(ctx),
         )
         status = worse(status, verdict(done, inconclusive))
-        lines += [f"{name}: {done.folder}", *summary(done)]
+        lines += [f"{name}: {done.folder / REPORT}", *summary(done)]
         plain.append(described(done))
     console(ctx).data(lines, {"status": status, "runs": plain})
     if exit_zero and status:
