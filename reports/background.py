@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from audit import registry
 from reports.glossary import DEFINITIONS, Definition, base
 from reports.source import Source
 from reports.tables import Cell, Row, Table, entry_cell, table
@@ -26,6 +27,7 @@ METHODS = {
     "cluster-t": "t interval over the independently sampled clusters",
     "paired-t": "t interval over pairs of one request",
     "paired-jackknife": "delete-one jackknife over pairs of one request",
+    "paired-mover": "from the intervals of both arms, with the correlation of their pairs",
     "jackknife": "jackknife over disjoint folds",
     "confusion-likelihood": "likelihood of the confusion counts and of the readings together",
     "mcnemar-exact": "exact McNemar test of flips",
@@ -154,7 +156,9 @@ def missing_bounds(source: Source) -> Table | None:
     kept = [
         m
         for m in source.results.measurements
-        if m.metric.startswith("share_missing") and m.prompt is None
+        if m.metric.startswith("share_missing_")
+        and m.attribute in source.attributes
+        and m.prompt is None
     ]
     if not kept:
         return None
@@ -174,16 +178,27 @@ def missing_bounds(source: Source) -> Table | None:
     )
 
 
-def methods(source: Source) -> tuple[list[Definition], list[tuple[str, str]]]:
-    """Return the definitions of the metrics of this run, and its interval methods in words."""
+def methods(source: Source) -> tuple[list[tuple[Definition, str]], list[tuple[str, str]]]:
+    """Return the definitions of the metrics with their sources, and the interval methods."""
     used = dict.fromkeys(base(m.metric) for m in source.results.measurements)
-    defined = [DEFINITIONS[name] for name in DEFINITIONS if name in used]
+    defined = [(DEFINITIONS[name], _published(name)) for name in DEFINITIONS if name in used]
     words = dict.fromkeys(m.method for m in source.results.measurements if m.ci_low is not None)
     tests = dict.fromkeys(
         [*(d.method for d in source.results.comparisons), *(f.test for f in source.results.flips)]
     )
     named = [(m, METHODS[m]) for m in dict.fromkeys([*words, *tests]) if m in METHODS]
     return defined, named
+
+
+def _published(metric: str) -> str:
+    """Return where a metric is from, as its plugin says; a dash where there is none."""
+    if metric not in registry.plugins("metrics"):
+        return "–"
+    return str(registry.find("metrics", metric).source)
+
+
+VOLATILE = {"status", "finished", "partial", "warnings", "store"}
+"""Entries of `run.json` that a page shows elsewhere, or that change when nothing else does."""
 
 
 def provenance(source: Source) -> list[tuple[str, str]]:
@@ -193,7 +208,8 @@ def provenance(source: Source) -> list[tuple[str, str]]:
     }
     out: dict[str, str] = {"schema_version": source.results.schema_version}
     out |= dict(_flat(extra))
-    out |= {f"run.{k}": v for k, v in _flat(source.manifest) if k not in out}
+    manifest = {k: v for k, v in source.manifest.items() if k not in VOLATILE}
+    out |= {k: v for k, v in _flat(manifest) if k not in out}
     return [(key, clipped(value, 400)) for key, value in sorted(out.items())]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def shares(groups: Mapping[str, Sequence[Mark]], target: Mapping[str, float]) ->
     figure, axes = _axes(rows * 19 + 34)
     y, ticks, labels = 0.0, [], []
     for class_, marks in groups.items():
-        axes.text(0, y, class_, weight="bold", color=INK, fontsize=12, va="center")
+        axes.text(0, y, _clipped(class_, 30), weight="bold", color=INK, fontsize=12, va="center")
         top = y + 0.55
         for arm, mark in enumerate(marks):
             y += 1
@@ -126,12 +126,8 @@ def stacks(rows: Mapping[str, Mapping[str, float]], unit: str) -> Figure:
         _note(axes, total * 1.16, y, f"{left:.3g}")
     axes.set(xlim=(0, total * 1.17), ylim=(len(rows) - 0.5, -0.5), xlabel=unit)
     _labelled(axes, range(len(rows)), list(rows))
-    for i, part in enumerate(parts):
-        axes.bar(0, 0, color=SHADES[i % len(SHADES)], label=part)
-    if parts:
-        figure.legend(
-            loc="outside upper left", ncols=2, frameon=False, handlelength=1, labelcolor=INK
-        )
+    swatches = [axes.bar(0, 0, color=SHADES[i % len(SHADES)]) for i in range(len(parts))]
+    _legend(figure, swatches, parts)
     return figure
 
 
@@ -168,7 +164,7 @@ def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: st
             color=INK,
         )
     axes.margins(0.16, 0.14)
-    axes.set(xlabel=x_unit, ylabel=y_unit)
+    axes.set(xlabel=_clipped(x_unit, 60), ylabel=_clipped(y_unit, 46))
     axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
     return figure
 
@@ -198,7 +194,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure
                 column, row + 0.22, f"{count:,}", ha="center", va="center", color=INK, fontsize=10
             )
     axes.set(xlim=(-0.55, len(classes) - 0.45), ylim=(len(classes) - 0.5, -0.5))
-    axes.set_xticks(range(len(classes)), [f"read as {c}" for c in classes])
+    axes.set_xticks(range(len(classes)), [_clipped(f"read as {c}", 24) for c in classes])
     axes.xaxis.tick_top()
     axes.tick_params(axis="x", labelsize=11 if len(classes) < 4 else 9)
     _labelled(axes, range(len(classes)), [f"is {c}" for c in classes])
@@ -211,27 +207,20 @@ def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, at: float | None
     axes.grid(axis="y", color=GRID, lw=0.8)
     if at is not None:
         axes.axvline(at, color=MUTED, lw=1, ls=(0, (2, 2)))
-    number = 0
+    number, handles = 0, []
     for line in lines:
         number += not line.control
         colour, marker = (MUTED, "o") if line.control else style(number)
         dashes = (0, (4, 3)) if line.control else "-"
-        axes.plot(
-            line.x,
-            line.y,
-            marker=marker,
-            ms=4.5,
-            lw=1.8,
-            ls=dashes,
-            color=colour,
-            label=line.label,
+        handles += axes.plot(
+            line.x, line.y, marker=marker, ms=4.5, lw=1.8, ls=dashes, color=colour
         )
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, lw=0)
-    axes.set(xlabel=x_unit, ylabel=y_unit)
+    axes.set(xlabel=_clipped(x_unit, 60), ylabel=_clipped(y_unit, 46))
     axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
     if len(lines) > 1:
-        figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=INK)
+        _legend(figure, handles, [line.label for line in lines])
     return figure
 
 
@@ -257,6 +246,19 @@ def _axes(height: float, *, grid: bool = True) -> tuple[Figure, Axes]:
     if grid:
         axes.grid(axis="x", color=GRID, lw=0.8)
     return figure, axes
+
+
+def _legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Name the parts above the plot, two in a row, each short enough for half the width."""
+    figure.legend(
+        handles,
+        [_clipped(label, 22) for label in labels],
+        loc="outside upper left",
+        ncols=2,
+        frameon=False,
+        handlelength=1.4,
+        labelcolor=INK,
+    )
 
 
 def _labelled(axes: Axes, ticks: Sequence[float] | range, labels: Sequence[str]) -> None:

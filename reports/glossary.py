@@ -1,140 +1,146 @@
-"""What each metric means, its formula and its source: for method notes and column heads."""
+"""What each metric is called, what it means and its formula: for method notes and column heads."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One metric in words."""
+    """One metric in words; its source stands with the metric itself."""
 
     name: str
     meaning: str
     formula: str
-    source: str
 
-
-CHOI = "Choi et al. 2020, arXiv 1910.12008"
-STANDARD = "textbook"
 
 DEFINITIONS = {
     "share": Definition(
-        "Share",
-        "Fraction of readable images that the probe reads as a class.",
-        "p = mean over prompts of (images of the class ÷ readable images)",
-        "interval: Wilson 1927",
+        "Share", "Fraction of the images read that are of a class.", "p = images of the class ÷ N"
+    ),
+    "share_soft": Definition(
+        "Share, soft", "The same from probabilities.", "p = mean of P(class | image)"
     ),
     "fd": Definition(
         "Fairness discrepancy",
-        "Distance of the shares from the target. Never negative, and above 0 by chance even for a "
-        "fair model: read it beside the null band.",
-        "FD = √ Σ (p − t)², hard labels, plug-in",
-        CHOI,
+        "Distance of the shares from the target. Above 0 by chance even for a fair model: read it "
+        "beside the band.",
+        "FD = √ Σ (p − t)², plug-in",
     ),
     "fd_soft": Definition(
         "FD, soft",
-        "The same from the mean probabilities of the probe instead of its labels.",
-        "p = mean of P(class | image)",
-        CHOI,
+        "The same from the probabilities of the probe instead of its labels.",
+        "√ Σ (p − t)², p = mean of P(class | image)",
     ),
     "fd_debiased": Definition(
         "FD, debiased",
         "The same with what chance adds taken out; 0 means indistinguishable from fair.",
-        "√ max(0, FD² − tr S ÷ N), the root of the U-statistic",
-        "Hoeffding 1948 (U-statistics)",
+        "√ max(0, FD² − tr S ÷ N)",
     ),
     "fd2_debiased": Definition(
         "FD², debiased",
-        "Its signed square, unbiased at any sample size; a fair model is slightly negative half "
-        "of the time.",
-        "Σ over pairs ⟨x − t, x′ − t⟩ ÷ N(N − 1)",
-        "Hoeffding 1948 (U-statistics)",
+        "Its signed square, unbiased at any sample size; a fair model is below 0 as often as not.",
+        "FD² − tr S ÷ N, the mean of ⟨x − t, x′ − t⟩ over pairs of images",
     ),
-    "fd_corrected": Definition(
-        "FD, corrected",
-        "Fairness discrepancy after the known errors of the probe are taken out of the shares.",
-        "shares p with Cᵀp = measured shares, C = confusion of the probe",
-        "Rogan and Gladen 1978; CLEAM, Teo et al. 2023",
+    "fd2_aggregate": Definition(
+        "FD², aggregate",
+        "What all prompts have in common of the mean squared discrepancy.",
+        "FD² of the mean of the prompts, debiased",
     ),
-    "share_corrected": Definition(
-        "Share, corrected",
-        "Share after the known errors of the probe are taken out; wider, for the correction is "
-        "itself uncertain.",
-        "p with Cᵀp = measured shares, C = confusion of the probe",
-        "Rogan and Gladen 1978",
+    "fd2_spread": Definition(
+        "FD², spread",
+        "What differs from prompt to prompt: the stereotypes that pooling hides.",
+        "mean over prompts of ‖p of the prompt − mean p‖², debiased",
     ),
     "parity_gap": Definition(
         "Parity gap",
-        "Largest surplus minus largest deficit of a class against the target.",
+        "Largest surplus minus largest deficit of a class.",
         "max (p − t) − min (p − t)",
-        STANDARD,
+    ),
+    "parity_ratio": Definition(
+        "Parity ratio",
+        "Smallest over largest representation; 1 is the target, 0 leaves a class out.",
+        "min (p ÷ t) ÷ max (p ÷ t)",
     ),
     "tv": Definition(
         "Total variation",
-        "Fraction of images that would have to change class to meet the target.",
+        "Fraction of the images that would have to change class to meet the target.",
         "½ Σ |p − t|",
-        STANDARD,
     ),
-    "kl": Definition(
-        "KL divergence", "Surprise of the shares under the target.", "Σ p ln (p ÷ t)", STANDARD
-    ),
+    "kl": Definition("KL divergence", "Of the shares from the target.", "Σ p ln (p ÷ t)"),
     "entropy": Definition(
-        "Normalised entropy", "1 = all classes alike, 0 = one class only.", "H(p) ÷ ln K", STANDARD
+        "Normalised entropy", "1 = all classes alike, 0 = one class only.", "H(p) ÷ ln K"
     ),
+    "openbias": Definition("Bias intensity", "As OpenBias has it.", "1 − H(p) ÷ ln K"),
     "deviation_ratio": Definition(
         "Deviation ratio",
-        "Largest deviation from even shares, 1 = one class only.",
-        "max |p − 1/K| ÷ (1 − 1/K)",
-        "Gandikota et al. 2024, arXiv 2308.14761",
+        "Largest deviation in parts of the largest possible.",
+        "max |p − t| ÷ its maximum",
+    ),
+    "heim": Definition("Mean deviation", "As HEIM has it.", "mean |p − t|"),
+    "uce": Definition(
+        "Deviation of one class", "As UCE has it.", "|t − p| ÷ t of the first class"
+    ),
+    "fairimagen": Definition("Fairness", "As FairImagen has it.", "1 − TV ÷ its maximum"),
+    "ordinal": Definition(
+        "Ordinal distance",
+        "How far images would have to move along ordered classes.",
+        "Σ |CDF of p − CDF of t| ÷ (K − 1)",
+    ),
+    "mutual_information": Definition(
+        "Mutual information",
+        "How far one attribute tells the other: fair one by one may be coupled together.",
+        "Σ p(a, b) ln (p(a, b) ÷ p(a) p(b))",
+    ),
+    "detection_rate": Definition(
+        "Readable", "Fraction of the images with a reading.", "N ÷ images"
     ),
     "fid": Definition(
         "FID",
-        "Distance of the images from the reference set in the embedding of the extractor named "
-        "after @; biased upwards at small N.",
-        "‖μ − μ′‖² + tr(Σ + Σ′ − 2(ΣΣ′)^½)",
-        "Heusel et al. 2017, arXiv 1706.08500",
+        "Distance of the images from the reference in an embedding; biased upwards at small N.",
+        "‖μ − μ′‖² + tr (Σ + Σ′ − 2 (ΣΣ′)^½)",
+    ),
+    "fid_infinity": Definition(
+        "FID∞", "FID extrapolated to infinitely many images.", "intercept of FID on 1 ÷ N"
     ),
     "kid": Definition(
         "KID",
-        "Distance from the reference set whose estimate is unbiased at any N.",
+        "Distance from the reference whose estimate is unbiased at any N.",
         "MMD² with the kernel (x·y ÷ d + 1)³",
-        "Bińkowski et al. 2018, arXiv 1801.01401",
     ),
     "cmmd": Definition(
         "CMMD",
-        "Distance from the reference set with a Gaussian kernel on CLIP embeddings.",
-        "MMD² with exp(−‖x − y‖² ÷ 2σ²)",
-        "Jayasumana et al. 2024, arXiv 2401.09603",
+        "Distance from the reference in CLIP embeddings.",
+        "1000 · MMD² with exp (−‖x − y‖² ÷ 2σ²)",
     ),
     "clip_t": Definition(
-        "CLIP-T",
-        "How well an image fits its prompt.",
-        "mean cosine of image and prompt embedding",
-        "Radford et al. 2021; Hessel et al. 2021, arXiv 2104.08718",
+        "CLIP-T", "How well an image fits its prompt.", "mean cosine of image and prompt"
     ),
     "clip_i": Definition(
         "CLIP-I",
-        "How much of the baseline's image is left: similarity of the pair drawn from one seed.",
-        "mean cosine of the two image embeddings",
-        "Ruiz et al. 2023, arXiv 2208.12242",
-    ),
-    "detection_rate": Definition(
-        "Readable", "Fraction of images that have a reading.", "readings ÷ images", "–"
+        "How much of the baseline's image is left in the image of the same seed.",
+        "mean cosine of the two images",
     ),
 }
 FORMS = {
     "_macro": "mean over prompts",
     "_worst": "worst prompt",
+    "_corrected": "corrected for probe errors",
+    "_ppi": "with human labels",
+    "_missing_low": "best case of missing readings",
+    "_missing_high": "worst case of missing readings",
+    "_p_null": "p against a fair model",
+    "_p_bh": "p, false discovery rate",
 }
+"""Endings of metric ids, and what they say of the metric."""
 
 
 def base(metric: str) -> str:
-    """Return a metric id without extractor and without the form it takes over prompts.
+    """Return a metric id without extractor and without the forms that it takes.
 
-    >>> base("fid@inception-v3"), base("fd_debiased_worst")
-    ('fid', 'fd_debiased')
+    >>> base("fid@inception-v3"), base("fd_debiased_worst"), base("fd_corrected_p_null")
+    ('fid', 'fd_debiased', 'fd')
     """
     name = metric.split("@")[0]
-    for form in FORMS:
+    while form := next((f for f in FORMS if name.endswith(f)), ""):
         name = name.removesuffix(form)
     return name
 
@@ -146,7 +152,7 @@ def title(metric: str) -> str:
     ('Fairness discrepancy, worst prompt', 'KID (portraits-clip)')
     """
     name, _, extractor = metric.partition("@")
-    form = next((f", {words}" for end, words in FORMS.items() if name.endswith(end)), "")
+    forms = [words for end, words in FORMS.items() if end in name.removeprefix(base(metric))]
     known = DEFINITIONS.get(base(metric))
     text = known.name if known else base(metric).replace("_", " ")
-    return f"{text}{form}{f' ({extractor})' if extractor else ''}"
+    return ", ".join([text, *forms]) + (f" ({extractor})" if extractor else "")

@@ -40,6 +40,7 @@ SECTIONS = (
     ("pictures", "The pictures"),
     ("summary", "Summary"),
     ("attributes", "Shares of each group"),
+    ("combined", "Attributes together"),
     ("prompts", "Prompt by prompt"),
     ("gallery", "Pairs from one seed"),
     ("features", "The features involved"),
@@ -114,6 +115,7 @@ def _content(source: Source) -> dict[str, Any]:
         "walls": walls,
         "matrix": summary.matrix(source),
         "attributes": [(a, _about(source, a)) for a in source.attributes],
+        "combined": summary.combined(source),
         "forests": list(summary.forests(source)),
         "pairs": pairs,
         "rule": gallery.RULE,
@@ -139,7 +141,8 @@ def _content(source: Source) -> dict[str, Any]:
         "provenance": background.provenance(source),
         "checklist": checklist.items(source),
     }
-    absent = {"pictures": "walls", "prompts": "forests", "truth": "truths"}
+    absent = {"pictures": "walls", "combined": "combined", "prompts": "forests"}
+    absent["truth"] = "truths"
     shown = [(i, h) for i, h in SECTIONS if i not in absent or content[absent[i]]]
     return content | {"contents": shown}
 

@@ -13,6 +13,8 @@ from audit import results
 from audit.errors import InputError
 from audit.results import Entry, Estimand, Results
 
+JOINT = "+"
+"""Between the names of attributes, and of classes, that are measured together."""
 BASELINE = 0
 """Place of the baseline among the arms."""
 
@@ -62,10 +64,19 @@ class Source:
         return {e.attribute: e for e in self.results.provenance.estimands}
 
     @cached_property
-    def attributes(self) -> tuple[str, ...]:
-        """Attributes measured, in the order of the spec."""
+    def _all_attributes(self) -> tuple[str, ...]:
         measured = (m.attribute for m in self.results.measurements if m.attribute)
         return tuple(dict.fromkeys([*self.estimands, *measured]))
+
+    @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        """Single attributes measured, in the order of the spec."""
+        return tuple(a for a in self._all_attributes if JOINT not in a)
+
+    @cached_property
+    def combined(self) -> tuple[str, ...]:
+        """Attributes measured together, such as `gender+age`."""
+        return tuple(a for a in self._all_attributes if JOINT in a)
 
     def probes(self, attribute: str) -> tuple[str, ...]:
         """Names of the probes that read an attribute, the one that judges first."""

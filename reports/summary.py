@@ -8,9 +8,10 @@ from markupsafe import Markup
 from audit.results import Entry
 from reports.effects import difference
 from reports.figures import Mark
+from reports.glossary import title
 from reports.source import Source
 from reports.strips import strip
-from reports.tables import Cell, entry_cell
+from reports.tables import Cell, Row, Table, entry_cell, table, value_cell
 from reports.words import listed, number
 
 MATRIX = {
@@ -71,6 +72,36 @@ def matrix(source: Source) -> tuple[tuple[str, ...], list[Line]]:
             lines.append(Line(tuple(cells), strip([_mark(fd)], top, place=place)))
     head = ("Attribute", "Arm", *(MATRIX[c] for c in columns), "Fair up to", "FD², change")
     return head, lines
+
+
+def combined(source: Source) -> tuple[Table, Table] | None:
+    """Return the discrepancy of attributes together, and the share of every combination."""
+    if not source.combined:
+        return None
+    metrics = ("fd", "fd_debiased", "mutual_information")
+    distances: list[Row] = []
+    shares: list[Row] = []
+    for attribute in source.combined:
+        probe = source.probe(attribute)
+        for arm in source.arms:
+            entries = [source.one(m, arm, attribute, None, probe) for m in metrics]
+            null = entries[0].null_high if entries[0] else None
+            cells = [entry_cell(e) if e else Cell("–") for e in entries]
+            distances.append([attribute, arm, *cells, value_cell(null) if null else Cell("–")])
+            for class_ in source.classes(attribute):
+                share = source.one("share", arm, attribute, class_, probe)
+                if share is not None:
+                    shares.append([attribute, class_, arm, entry_cell(share)])
+    heads = ["Attributes", "Arm", *(title(m) for m in metrics), "Fair up to"]
+    return (
+        table("Distances from the combined target, with 95 % intervals.", heads, distances),
+        table(
+            "Shares of combinations.",
+            ["Attributes", "Classes", "Arm", "Share"],
+            shares,
+            sortable=True,
+        ),
+    )
 
 
 def forests(source: Source) -> Iterator[Forest]:

@@ -7,11 +7,14 @@ must come out the same byte for byte.
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
+
+from reports.words import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +41,10 @@ def svg(figure: "Figure", identifier: str, title: str, description: str) -> Mark
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": identifier}):
+    settings = rc_context({"svg.fonttype": "none", "svg.hashsalt": identifier})
+    with settings, warnings.catch_warnings():
+        # Text stays text: the reader's machine has the glyphs that matplotlib's font lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         # Not `savefig`, which lays the figure out and draws it once more than is needed.
         print_svg: Callable[..., None] = FigureCanvasSVG(figure).print_svg
         print_svg(buffer, metadata={"Date": None, "Creator": None})
@@ -55,7 +61,7 @@ def svg(figure: "Figure", identifier: str, title: str, description: str) -> Mark
     }
     for tag, text in (("desc", description), ("title", title)):
         element = ET.Element(tag, {"id": f"{identifier}-{tag}"})
-        element.text = text
+        element.text = visible(text)
         root.insert(0, element)
     # Every part of the string was escaped by the serialiser.
     return Markup(ET.tostring(root, encoding="unicode"))

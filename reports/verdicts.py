@@ -10,7 +10,8 @@ from reports.tables import Cell, value_cell
 from reports.words import bounds, measured, number, p_value
 
 SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "≈", "incomplete": "…", "none": "–"}
-FINISHED = {"complete", "completed", "done", "finished", "ok"}
+STOPPED = {"interrupted": "was interrupted", "failed": "ended with an error"}
+"""States in `run.json` of a run that did not end; one that is being written says `running`."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,17 @@ def verdict(source: Source) -> Verdict:
 
 
 def incomplete(source: Source) -> str:
-    """Say what is missing of a run that stopped half-way; empty where nothing is."""
-    status = str(source.manifest.get("status", "complete"))
-    if status in FINISHED:
+    """Say why a run is not whole; empty where it is."""
+    partial = source.manifest.get("partial")
+    why = str(partial) if partial else STOPPED.get(str(source.manifest.get("status")), "")
+    if not why:
         return ""
-    wanted = source.manifest.get("requested")
-    drawn = f"{len(source.images):,}" + (f" of {wanted:,}" if isinstance(wanted, int) else "")
     return (
-        f"The run is marked {status!r}: {drawn} images are here. Every number below is of these "
-        "images alone; gates cannot pass."
+        f"The run {why}. {len(source.images):,} images are here, and every number below is of "
+        "these alone; gates cannot pass."
+        if why in STOPPED.values()
+        else f"The run is partial: {why}. Every number below is of the {len(source.images):,} "
+        "images that are here; gates cannot pass."
     )
 
 
