@@ -126,6 +126,7 @@ for name, command in (
     ("compare", comparing.compare),
     ("discover", tools.discover),
     ("calibrate", tools.calibrate),
+    ("doctor", tools.doctor),
 ):
     app.command(name)(command)
 

@@ -364,4 +364,4 @@ def test_quiet_keeps_errors_only(monkeypatch):
 def test_the_commands_that_scripts_rely_on_exist():
     promised = "run plan validate list discover classify measure report compare check calibrate"
     registered = {command.name for command in cli.app.registered_commands}
-    assert {*promised.split(), "schema", "init"} <= registered
+    assert {*promised.split(), "doctor", "schema", "init"} <= registered

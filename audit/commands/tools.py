@@ -11,6 +11,9 @@ from audit.commands.runs import go_offline, number
 from audit.console import console, table
 from audit.errors import SpecError, unknown
 
+LACKING = 5
+"""Exit status of a machine that lacks something."""
+
 
 def discover(
     ctx: typer.Context,
@@ -85,3 +88,28 @@ def calibrate(
         read = sum(map(sum, table_of.counts))
         rows.append([name, number(table_of.accuracy), str(read), str(sum(table_of.missing))])
     console(ctx).data([str(path), *table(rows)], {"card": str(path), **card.model_dump()})
+
+
+def doctor(
+    ctx: typer.Context,
+    store: Store = None,
+    of_store: Annotated[
+        bool, typer.Option("--verify", help="Read every entry of the store, too.")
+    ] = False,
+    gc: Annotated[bool, typer.Option("--gc", help="Delete what no entry commits.")] = False,
+) -> None:
+    """Say what this machine has and lacks, and whether the store is sound."""
+    from audit.doctor import collect, examine, verify
+    from audit.store import Store as Blobs
+    from audit.store import default_root
+
+    root = store or default_root(Path.cwd())
+    findings = list(examine(root))
+    if of_store or gc:
+        findings += verify(Blobs(root))
+    rows = [["ok" if one.ok else "lacks", one.what, one.found] for one in findings]
+    lines = table(rows)
+    if gc:
+        lines.append(f"deleted {collect(Blobs(root))} files")
+    console(ctx).data(lines, {"findings": [asdict(one) for one in findings]})
+    raise typer.Exit(0 if all(one.ok for one in findings) else LACKING)
