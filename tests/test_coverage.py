@@ -1,0 +1,116 @@
+"""Do 95 % intervals hold the truth 95 times in a hundred? And do wrong ones fail here?"""
+
+import numpy as np
+import pytest
+from scipy import stats
+from simulation import LOPSIDED, Setting, fair, quick, settings, simulate
+
+from audit.statistics.discrepancy import discrepancy, distance, squared_discrepancy
+from audit.statistics.intervals import share_interval, wilson
+from audit.statistics.shares import from_counts, one_hot, shares
+
+QUICK = 200
+
+
+def acceptable(audits, low=0.93, high=0.97, error=0.001):
+    """Return the rates that chance leaves to an interval whose coverage is in [low, high]."""
+    ends = stats.binom.ppf([error / 2, 1 - error / 2], audits, [low, high]) / audits
+    return ends[0], ends[1]
+
+
+def check(rows):
+    for row in rows:
+        low, high = acceptable(row.audits)
+        if row.quantity == "fair called biased":
+            assert row.coverage <= acceptable(row.audits, high=0.05)[1], row
+        elif row.conservative:
+            assert row.coverage >= low, row
+        else:
+            assert low <= row.coverage <= high, row
+
+
+@pytest.mark.parametrize("setting", quick(), ids=str)
+def test_intervals_hold_the_truth(setting):
+    check(simulate(setting, QUICK))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", settings(), ids=str)
+def test_intervals_hold_the_truth_in_every_setting(setting):
+    check(simulate(setting, 2000))
+
+
+def caught(rate, audits):
+    low, high = acceptable(audits)
+    return not low <= rate <= high
+
+
+def test_a_percentile_bootstrap_would_be_caught():
+    """For a fair model its lower end is always above 0."""
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(100, fair(4), QUICK)
+    again = rng.multinomial(100, counts / 100, (400, QUICK)) / 100
+    low = np.quantile(distance(again, np.full(4, 0.25)), 0.025, axis=0)
+    assert caught((low <= 0).mean(), QUICK)
+
+
+def test_taking_clustered_images_for_independent_would_be_caught():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(QUICK):
+        logits = 1.5 * rng.standard_normal((20, 1, 1)) * [1, 0]
+        drawn = (logits + rng.gumbel(size=(20, 20, 2))).argmax(axis=-1).ravel()
+        found = share_interval(shares(one_hot(drawn, 2)))
+        held += found.low[0] <= 0.5 <= found.high[0]
+    assert caught(held / QUICK, QUICK)
+
+
+def test_taking_a_calibration_for_exact_would_be_caught():
+    """Sensitivity .9 and specificity .8 from 50 images each, 5,000 audited."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(QUICK):
+        sensitivity, specificity = rng.binomial(50, [0.9, 0.8]) / 50
+        read = rng.binomial(5000, 0.7 * 0.9 + 0.3 * 0.2) / 5000
+        found = wilson(read, 5000)
+        low, high = (
+            (q + specificity - 1) / (sensitivity + specificity - 1)
+            for q in (found.low, found.high)
+        )
+        held += low <= 0.7 <= high
+    assert caught(held / QUICK, QUICK)
+
+
+def test_dropping_empty_classes_would_be_caught():
+    """A distance over the classes that occur misses those that do not."""
+    p, even = np.array([0.97, 0.01, 0.01, 0.01]), np.full(4, 0.25)
+    counts = np.random.default_rng(0).multinomial(50, p, QUICK)
+    found = discrepancy(from_counts(counts), even)
+    seen = np.where(counts > 0, counts / 50 - 0.25, 0)
+    shift = np.linalg.norm(seen, axis=1) - found.plugin
+    truth = distance(p, even)
+    held = (found.low + shift <= truth) & (truth <= found.high + shift)
+    assert caught(held.mean(), QUICK)
+
+
+def test_a_wald_interval_would_be_caught():
+    rng = np.random.default_rng(0)
+    p = rng.binomial(20, LOPSIDED[2][0], QUICK) / 20
+    half = 1.96 * np.sqrt(p * (1 - p) / 20)
+    assert caught((abs(p - LOPSIDED[2][0]) <= half).mean(), QUICK)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 7])
+def test_the_debiased_square_is_unbiased(k):
+    even = np.full(k, 1 / k)
+    for p in (fair(k), LOPSIDED[k]):
+        found = squared_discrepancy(
+            from_counts(np.random.default_rng(k).multinomial(10, p, 20_000)), even
+        )
+        truth = ((np.array(p) - even) ** 2).sum()
+        assert abs(found.mean() - truth) < 4 * found.std() / 20_000**0.5
+
+
+def test_the_same_setting_gives_the_same_rate():
+    setting = Setting("independent", fair(2), 50)
+    assert simulate(setting, 20) == simulate(setting, 20)
