@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).parent.parent / "probes" / "cards"
 """Cards of the probes that come with the suite."""
 
 BESIDE_SPEC = "error-cards"
-"""Folder beside a spec where cards of one's own are looked for, and where `calibrate` puts them."""
+"""Folder beside a spec where cards of one's own are looked for; `calibrate` writes there."""
 
 Counts = tuple[tuple[int, ...], ...]
 

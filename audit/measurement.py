@@ -5,7 +5,7 @@ says what it is a function of, and how its interval is made.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -27,12 +27,17 @@ from audit.measuring.cautions import card_cautions, cautions
 from audit.measuring.comparisons import differences, pairs
 from audit.measuring.families import adjust
 from audit.measuring.flips import flips
-from audit.measuring.groups import Scored
+from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import joined
 from audit.measuring.quality import Embeddings, lay_out, measure_quality
 from audit.measuring.quality_changes import compare_quality, warn_quality
 from audit.measuring.records import estimands, probe_record
-from audit.measuring.states import count_images, count_readings, warn_missing
+from audit.measuring.states import (
+    count_images,
+    count_readings,
+    warn_duplicates,
+    warn_missing,
+)
 from audit.measuring.votes import arrange, spread_counts
 from audit.results import (
     Agreement,
@@ -110,36 +115,16 @@ def measure(
     groups = groups_of(labels, requests, benchmark, arms)
     together = list(joined(groups))
     cards, level = cards or {}, benchmark.statistics.level
+    sampled = design_of(requests, benchmark)
+    layouts = [lay_out(one, images, requests, arms, sampled, level) for one in embeddings]
 
-    layouts = [
-        lay_out(one, images, requests, arms, design_of(requests, benchmark), level)
-        for one in embeddings
-    ]
-    wanted = COMMON | listed
-    of_shares = [m for m in metrics if m.interval in INTERVALS and m.name in wanted]
-    always = [metric for metric in of_shares if metric.name in ALWAYS]
-    scored: list[Scored] = []
-    for group in groups:
-        card = cards.get(group.votes.probe)
-        scored += measure_group(group, of_shares, listed, card, benchmark.references)
-        if people is not None:
-            scored += measure_people(group, people, of_shares, listed)
-    for group, parts in together:
-        scored += measure_together(group, parts, always, cards.get(group.votes.probe))
-    scored += band([row.measurement for row in scored])
+    scored = _of_shares(groups, together, benchmark, metrics, listed, cards, people)
     for layout in layouts:
         scored += measure_quality(layout, metrics, listed)
-
-    compared = list(pairs(groups))
+    first, compared = one_each(groups), list(pairs(groups))
     changes = [change for pair in compared for change in differences(pair)]
-    warned = [*warn_missing(groups)]
-    for group in groups:
-        warned += cautions(group, cards.get(group.votes.probe))
-    for group in one_each(groups):
-        warned += card_cautions(group, cards.get(group.votes.probe))
     for layout in layouts:
         changes += compare_quality(layout, metrics, listed, margins or {})
-        warned += warn_quality(layout, listed)
     return Measured(
         arms=tuple(arms),
         prompts=texts_of(images, requests, benchmark),
@@ -150,13 +135,45 @@ def measure(
         ),
         comparisons=tuple(adjust(changes)),
         flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
-        probes=tuple(
-            probe_record(group, cards.get(group.votes.probe)) for group in one_each(groups)
-        ),
+        probes=tuple(probe_record(one, cards.get(one.votes.probe)) for one in first),
         agreement=tuple(entry for some in shared(groups) for entry in measure_agreement(some)),
         estimands=tuple(estimands([*groups, *(group for group, _ in together)], benchmark)),
-        warnings=tuple(warned),
+        warnings=(
+            *warn_missing(groups),
+            *warn_duplicates(images),
+            *(w for group in groups for w in cautions(group, cards.get(group.votes.probe))),
+            *(
+                w
+                for one in one_each(groups)
+                for w in card_cautions(one, cards.get(one.votes.probe))
+            ),
+            *(w for layout in layouts for w in warn_quality(layout, listed)),
+        ),
     )
+
+
+def _of_shares(
+    groups: Sequence[Group],
+    together: Sequence[tuple[Group, Sequence[Group]]],
+    benchmark: Benchmark,
+    metrics: Sequence[Metric],
+    listed: Collection[str],
+    cards: Mapping[str, ErrorCard | str],
+    people: pd.DataFrame | None,
+) -> list[Scored]:
+    """Measure all that follows from shares: single attributes, several at once, over probes."""
+    wanted = COMMON | set(listed)
+    chosen = [m for m in metrics if m.interval in INTERVALS and m.name in wanted]
+    always = [metric for metric in chosen if metric.name in ALWAYS]
+    scored: list[Scored] = []
+    for group in groups:
+        card = cards.get(group.votes.probe)
+        scored += measure_group(group, chosen, listed, card, benchmark.references)
+        if people is not None:
+            scored += measure_people(group, people, chosen, listed)
+    for group, parts in together:
+        scored += measure_together(group, parts, always, cards.get(group.votes.probe))
+    return [*scored, *band([row.measurement for row in scored])]
 
 
 def every_metric() -> list[Metric]:

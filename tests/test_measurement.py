@@ -87,6 +87,27 @@ def test_no_face_anywhere_is_no_number_and_never_balance():
     assert any(w.code == "missing" for w in found.warnings)
 
 
+def test_an_arm_in_which_nothing_was_read_is_compared_without_a_number():
+    arms = {"none": {"-": EIGHTY}, "steer": {"-": ["no_face"] * 20}}
+    found = measure(*tables(arms), benchmark())
+    assert one(found, "fd", arm="steer").value is None
+    change = next(d for d in found.comparisons if d.class_ == "woman")
+    assert (change.value, change.n, change.dropped) == (None, 0, 20)
+    assert change.method == "not measured: no pair was read on both sides"
+    detected = next(d for d in found.comparisons if d.metric == "detection_rate")
+    assert detected.value == -1
+    assert detected.p < 1e-5
+    assert any(w.code == "missing_differs" for w in found.warnings)
+
+
+def test_no_reading_and_no_image_at_all_are_no_error():
+    images, labels = tables({"none": {"-": EIGHTY}})
+    found = measure(images, labels.iloc[:0], benchmark())
+    assert found.measurements == ()
+    assert found.arms == ("none",)
+    assert measure(images.iloc[:0], labels.iloc[:0], benchmark()).arms == ()
+
+
 def test_one_image_has_no_interval_and_one_class_is_the_largest_distance():
     single = measure(*tables({"none": {"-": ["woman"]}}), benchmark())
     row = one(single, "fd_debiased")
@@ -184,6 +205,13 @@ def test_the_same_images_in_two_arms_at_hand_are_refused():
     images["sha256"] = [f"{i % 20}" for i in range(40)]
     with pytest.raises(InputError, match="arms 'a' and 'b' are the same images"):
         measure(images, labels, benchmark())
+
+
+def test_copies_within_an_arm_are_reported():
+    images, labels = tables({"none": {"-": EIGHTY}})
+    images.loc[1, "sha256"] = images.loc[0, "sha256"]
+    (warned,) = measure(images, labels, benchmark()).warnings
+    assert warned.message == "1 of 20 images are copies of another of the same arm"
 
 
 def test_two_readings_of_one_image_are_refused():

@@ -90,6 +90,18 @@ def warn_missing(groups: Sequence[Group]) -> Iterator[Warned]:
             yield Warned(code="missing_differs", message=message, arm=votes.arm)
 
 
+def warn_duplicates(images: pd.DataFrame) -> Iterator[Warned]:
+    """Say where an arm holds the same file more than once: it then counts more than once."""
+    if "sha256" not in images:
+        return
+    for arm, rows in images.groupby("arm", sort=False):
+        files = rows["sha256"].dropna()
+        again = int(files.duplicated().sum())
+        if again:
+            message = f"{again} of {len(files)} images are copies of another of the same arm"
+            yield Warned(code="duplicates", message=message, count=again, arm=str(arm))
+
+
 def _counts(states: npt.NDArray[np.str_], level: float, **about: str) -> Iterator[StateCount]:
     there = states[states != ABSENT]
     n = len(there)
