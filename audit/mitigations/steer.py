@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from audit.assignment import Assignment
+from audit.asyrp import HOOKPOINT, split
 from audit.dissection import Dissection, Dose
 from audit.errors import SpecError, unknown
 from audit.latent_edit import LatentEdit
@@ -24,12 +25,20 @@ LIMIT = 0.05
 class LatentSteering:
     """Edits SAE latents at one hookpoint of the model that they were found in."""
 
-    def __init__(self, features: FeatureSet, edit: LatentEdit, assignment: Assignment) -> None:
+    def __init__(
+        self,
+        features: FeatureSet,
+        edit: LatentEdit,
+        assignment: Assignment,
+        *,
+        asyrp: bool = False,
+    ) -> None:
         self.features = features
         self.edit = edit
         self.assignment = assignment
+        self.asyrp = asyrp
         self.fingerprint = fingerprint(
-            "latents", features.hookpoint, edit.fingerprint, assignment.fingerprint
+            "latents", features.hookpoint, edit.fingerprint, assignment.fingerprint, asyrp
         )
 
     @contextmanager
@@ -41,7 +50,11 @@ class LatentSteering:
         """
         if model.fingerprint != self.features.model:
             raise SpecError("the feature set was found in another model: discover it in this one")
-        with model.hooked(self.features.hookpoint, self.edit):
+        hookpoint = self.features.hookpoint
+        if self.asyrp and hookpoint != HOOKPOINT:
+            raise SpecError(f"asyrp edits {HOOKPOINT}, and the feature set is of {hookpoint}")
+        edited = split(model, self.edit) if self.asyrp else model.hooked(hookpoint, self.edit)
+        with edited:
             yield model
 
 
@@ -57,6 +70,7 @@ def steer(
     positions: Sequence[int] | None = None,
     draw: str = "image",
     top: int | None = None,
+    asyrp: bool = False,
     leak_decoder_bias: bool = False,
     seed: int = 0,
 ) -> LatentSteering:
@@ -77,6 +91,7 @@ def steer(
         positions: Positions edited, in reading order; all if not given.
         draw: `image`, or DiffLens' `batch` of 16 images that share a class.
         top: Latents used of each class; all that were found if not given.
+        asyrp: Let the edit act on the predicted image alone, as DiffLens' code does; DDIM only.
         leak_decoder_bias: Repeat a mistake of DiffLens' code for unconditional models.
         seed: Of the draw.
 
@@ -110,7 +125,7 @@ def steer(
         features.sae, latents, factors, amounts, class_of=assignment, window=(start, stop),
         positions=positions, leak=leak_decoder_bias,
     )  # fmt: skip
-    return LatentSteering(found, edit, assignment)
+    return LatentSteering(found, edit, assignment, asyrp=asyrp)
 
 
 def calibrated(doses: Sequence[Dose], target: Floats, limit: float = LIMIT) -> tuple[Dose, Floats]:

@@ -1,0 +1,141 @@
+"""Speed of feature discovery and steering, each against the plain way of doing it.
+
+    python benches/features.py [--repeats 3] [--pipeline FOLDER] [--device cuda]
+
+Every pair is timed in one process and in turn, so that a busy machine slows both alike.
+"""
+
+import argparse
+import platform
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from audit.rankings.integrated_gradients import attributions
+from audit.sae import SAE, fvu
+from audit.types import StepCodes
+
+WIDTH, LATENTS, K, TOKENS = 512, 4096, 32, 4096
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--pipeline", help="a pipeline of diffusers, to time steered drawing")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    name = (
+        torch.cuda.get_device_name(options.device)
+        if options.device != "cpu"
+        else f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    )
+    print(f"device: {name}; torch {torch.__version__}")
+    training(options.repeats, options.device)
+    attribution(options.repeats)
+    if options.pipeline:
+        drawing(options.pipeline, options.repeats, options.device)
+
+
+def training(repeats: int, device: str) -> None:
+    x = torch.randn(TOKENS, WIDTH, device=device)
+    sae = SAE(WIDTH, LATENTS, K).to(device)
+    optimizer = torch.optim.Adam(sae.parameters(), 1e-4)
+
+    def update(reconstruction: Callable[[], torch.Tensor]) -> Callable[[], None]:
+        def run() -> None:
+            optimizer.zero_grad()
+            fvu(x, reconstruction()).backward()
+            optimizer.step()
+            if device != "cpu":
+                torch.cuda.synchronize()
+
+        return run
+
+    def dense() -> torch.Tensor:
+        before = torch.nn.functional.linear(x - sae.bias, sae.encoder, sae.encoder_bias).relu()
+        top = before.topk(K, dim=1)
+        code = torch.zeros_like(before).scatter(1, top.indices, top.values)
+        return code @ sae.decoder + sae.bias
+
+    slow, fast = in_turn(update(dense), update(lambda: sae(x)), repeats)
+    print(
+        f"SAE training, {LATENTS} latents, k {K}, width {WIDTH}: {TOKENS / fast:,.0f} tokens/s,"
+        f" dense decoding {TOKENS / slow:,.0f}: {slow / fast:.1f} times"
+    )
+
+
+def attribution(repeats: int, images: int = 4, positions: int = 64, classes: int = 3) -> None:
+    """Ten points of the left rule for codes of k of 4,096 latents at 64 positions."""
+    rng = np.random.default_rng(0)
+    z = np.zeros((images, positions, LATENTS), np.float32)
+    np.put_along_axis(z, rng.integers(0, LATENTS, (images, positions, K)), 1.0, axis=2)
+    codes = StepCodes(
+        step=0,
+        latents=z,
+        baseline=np.zeros((1, 1, 1), np.float32),
+        labels=rng.integers(0, classes, images),
+        directions=rng.standard_normal((classes, positions, LATENTS), np.float32) * 0.05,
+        offsets=np.zeros(classes, np.float32),
+    )
+    # What the released code differentiates: the decoder, then the head of the step.
+    decoder = torch.randn(LATENTS, WIDTH)
+    head = torch.randn(classes, positions * WIDTH) * 0.01
+
+    def autograd() -> None:
+        for code, label in zip(torch.from_numpy(z), codes.labels.tolist(), strict=True):
+            for j in range(10):
+                at = (j / 10 * code).requires_grad_(True)
+                logits = head @ (at @ decoder).flatten()
+                torch.autograd.grad(logits.softmax(0)[label], at)
+
+    slow, fast = in_turn(autograd, lambda: attributions(codes, points=10), repeats)
+    print(
+        f"attribution, {images} images: closed form {fast / images * 1e3:.1f} ms an image,"
+        f" autograd {slow / images * 1e3:.1f} ms: {slow / fast:.0f} times"
+    )
+
+
+def drawing(pipeline: str, repeats: int, device: str, count: int = 16, steps: int = 20) -> None:
+    from audit.latent_edit import LatentEdit
+    from audit.types import Request
+    from models.diffusion import diffusion
+
+    model = diffusion(pipeline=pipeline, device=device)
+    hookpoint = "mid_block"
+    sae = SAE(model.hookpoints[hookpoint], 8 * model.hookpoints[hookpoint], K)
+    factors = torch.full((1, 30), 1.5)
+    edit = LatentEdit(
+        sae.eval().requires_grad_(False), range(30), factors, torch.zeros_like(factors),
+        class_of=lambda request: 0,
+    )  # fmt: skip
+    requests = [Request("-", "", i, i, steps, 1.0) for i in range(count)]
+
+    def steered() -> None:
+        with model.hooked(hookpoint, edit):
+            model.generate(requests)
+
+    fast, slow = in_turn(lambda: model.generate(requests), steered, repeats)
+    print(
+        f"drawing {count} images in {steps} steps: {count / fast:.2f} images/s,"
+        f" steered {count / slow:.2f}: {slow / fast:.3f} times as long"
+    )
+
+
+def in_turn(
+    one: Callable[[], object], other: Callable[[], object], repeats: int
+) -> tuple[float, float]:
+    """Return the shortest time of each: seconds of CPU of this process; of the wall with a GPU."""
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+    times = ([], [])
+    for _ in range(repeats + 1):
+        for function, taken in zip((one, other), times, strict=True):
+            start = clock()
+            function()
+            taken.append(clock() - start)
+    return min(times[0][1:]), min(times[1][1:])
+
+
+if __name__ == "__main__":
+    main()
