@@ -15,7 +15,7 @@ FOUNDATION = """
     audit.statistics.* audit.metrics.* audit.rankings.* audit.testing.* audit.error_cards
     audit.sae audit.sae_training audit.sparse_linear audit.h_classifier audit.recording
     audit.latent_edit audit.assignment audit.dissection audit.dose_response audit.evidence
-    audit.image_text audit.rewriting audit.asyrp audit.recorded probes.network
+    audit.image_text audit.rewriting audit.asyrp probes.network
 """
 SPEC = """
     audit.assembly audit.component audit.prompt_files audit.prompts audit.refusals audit.rules
