@@ -266,9 +266,17 @@ class Results(Record):
 
 
 def dumps(results: Results) -> str:
-    """Write results as JSON: sorted keys, no NaN; the same results, the same bytes."""
-    plain = results.model_dump(mode="json", by_alias=True)
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    """Write results as JSON: sorted keys, no NaN, an entry a line; the same in, the same bytes."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    sections = []
+    for key, value in sorted(results.model_dump(mode="json", by_alias=True).items()):
+        several = isinstance(value, list) and value
+        rows = "[\n" + ",\n".join(map(text, value)) + "\n]" if several else text(value)
+        sections.append(f"{text(key)}: {rows}")
+    return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
 def write(path: Path, results: Results) -> None:
