@@ -49,6 +49,8 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
             f"{listed(classes)}. Everyone else is forced into one of these {len(classes)}.",
         )
     for attribute, estimand in source.estimands.items():
+        if attribute in source.combined:
+            continue  # the product of the targets of its parts
         wanted = listed(f"{c} {number(v, 'share')}" for c, v in source.target(attribute).items())
         yield f"Target for {attribute}", f"{wanted}. {chosen_by(estimand.target_source)}"
     prompts = source.by_prompt
@@ -65,13 +67,11 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
             "Images",
             f"{drawn}. Every arm draws the same requests from the same seeds: images pair.",
         )
-    for judged in dict.fromkeys(
-        (e.inference, e.design, e.aggregation) for e in source.estimands.values()
-    ):
-        inference, design, aggregation = judged
+    for judged in dict.fromkeys((e.inference, e.aggregation) for e in source.estimands.values()):
+        inference, aggregation = judged
         yield (
             "What chance is",
-            f"{INFERENCE.get(inference, inference)}. Design: {design}; {aggregation}.",
+            f"{INFERENCE.get(inference, inference)}. {aggregation[:1].upper()}{aggregation[1:]}.",
         )
     yield (
         "Not measured",
@@ -152,29 +152,24 @@ def readings(source: Source) -> Table | None:
 
 
 def missing_bounds(source: Source) -> Table | None:
-    """Return what the shares would be if all unread images were of one class, and of none."""
-    kept = [
-        m
-        for m in source.results.measurements
-        if m.metric.startswith("share_missing_")
-        and m.attribute in source.attributes
-        and m.prompt is None
-    ]
-    if not kept:
+    """Return what the shares would be if no unread image were of the class, and if every one."""
+    rows: list[Row] = []
+    for attribute in source.attributes:
+        probe = source.probe(attribute)
+        for class_ in source.classes(attribute):
+            for arm in source.arms:
+                ends = [
+                    source.one(f"share_missing_{end}", arm, attribute, class_, probe)
+                    for end in ("low", "high")
+                ]
+                if all(ends):
+                    rows.append([attribute, class_, arm, *(entry_cell(e) for e in ends)])
+    if not rows:
         return None
     return table(
-        "Worst cases: the share if no unread image, or every one, were of the class.",
-        ["Attribute", "Class", "Arm", "Bound", "Value"],
-        [
-            [
-                m.attribute or "",
-                m.class_ or "",
-                m.arm,
-                m.metric.removeprefix("share_missing_"),
-                entry_cell(m),
-            ]
-            for m in kept
-        ],
+        "The share if no unread image were of the class, and if every one were.",
+        ["Attribute", "Class", "Arm", "At least", "At most"],
+        rows,
     )
 
 

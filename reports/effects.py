@@ -4,7 +4,7 @@ from audit.results import Difference, Flips
 from reports.glossary import title
 from reports.source import Source
 from reports.tables import Cell, Table, entry_cell, table
-from reports.words import bounds, change, is_share, p_value
+from reports.words import bounds, change, is_share, p_value, unmeasured
 
 
 def difference(source: Source, metric: str, arm: str, attribute: str | None) -> Cell:
@@ -22,7 +22,7 @@ def difference(source: Source, metric: str, arm: str, attribute: str | None) -> 
 def change_cell(found: Difference) -> Cell:
     """Return the cell of a difference: its value with a sign, then its interval."""
     if found.value is None:
-        return Cell(f"not measured: {found.method}")
+        return Cell(unmeasured(found.method))
     points = is_share(found.metric)
     interval = _points(found) if points else bounds(found.ci_low, found.ci_high)
     return Cell(change(found.value, found.metric), found.value, interval)

@@ -123,7 +123,7 @@ def stacks(rows: Mapping[str, Mapping[str, float]], unit: str) -> Figure:
             shade = SHADES[parts.index(part) % len(SHADES)]
             axes.barh(y, value, left=left, height=0.7, color=shade, ec=PAPER, lw=1)
             left += value
-        _note(axes, total * 1.16, y, f"{left:.3g}")
+        _note(axes, total * 1.16, y, f"{left:,.0f}" if left == int(left) else f"{left:.3f}")
     axes.set(xlim=(0, total * 1.17), ylim=(len(rows) - 0.5, -0.5), xlabel=unit)
     _labelled(axes, range(len(rows)), list(rows))
     swatches = [axes.bar(0, 0, color=SHADES[i % len(SHADES)]) for i in range(len(parts))]
@@ -249,12 +249,12 @@ def _axes(height: float, *, grid: bool = True) -> tuple[Figure, Axes]:
 
 
 def _legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Name the parts above the plot, two in a row, each short enough for half the width."""
+    """Name the parts above the plot, two in a row where they are short."""
     figure.legend(
         handles,
-        [_clipped(label, 22) for label in labels],
+        [_clipped(label, 44) for label in labels],
         loc="outside upper left",
-        ncols=2,
+        ncols=1 if max(map(len, labels), default=0) > 22 else 2,
         frameon=False,
         handlelength=1.4,
         labelcolor=INK,

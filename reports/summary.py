@@ -47,8 +47,8 @@ class Forest:
 
 def matrix(source: Source) -> tuple[tuple[str, ...], list[Line]]:
     """Return head and rows of attribute × arm against metric, with a strip of the discrepancy."""
-    measured_ids = {m.metric for m in source.results.measurements}
-    columns = [c for c in MATRIX if c in measured_ids]
+    known = {m.metric for m in source.results.measurements if m.value is not None}
+    columns = [c for c in MATRIX if c in known] or ["fd"]
     top = max(
         (v for m in source.results.measurements if m.metric == "fd" and m.prompt is None
          for v in (m.ci_high, m.value, m.null_high) if v is not None), default=1.0,

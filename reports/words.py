@@ -76,9 +76,18 @@ def measured(entry: Entry | None) -> str:
     if entry is None:
         return "not measured"
     if entry.value is None:
-        return f"not measured: {entry.method}"
+        return unmeasured(entry.method)
     interval = bounds(entry.ci_low, entry.ci_high, entry.metric)
     return f"{number(entry.value, entry.metric)} {interval}".strip()
+
+
+def unmeasured(method: str) -> str:
+    """Write why there is no number.
+
+    >>> unmeasured("no pair"), unmeasured("not corrected: no error card")
+    ('not measured: no pair', 'not corrected: no error card')
+    """
+    return method if method.startswith("not ") else f"not measured: {method}"
 
 
 def change(value: float | None, metric: str = "") -> str:
