@@ -75,9 +75,9 @@ class Drawer:
             if self._attempts(batch[0]) >= MAX_ATTEMPTS:
                 log.warning("%s: gave up after %d attempts", batch[0], MAX_ATTEMPTS)
                 continue
-            for request in batch:
-                self.store.note_attempt(self.arm.key(request))
             try:
+                for request in batch:
+                    self.store.note_attempt(self.arm.key(request))
                 drawn = self._generate(batch)
             except AuditError:
                 self._forgive(batch)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from audit.drawing import BATCH_SIZE, Arm, Drawer, Drawn
 from audit.overlap import overlapped
-from audit.store import Store
+from audit.store import Blob, Store
 from audit.types import Request, State
 
 PNG_LEVEL = 1
@@ -68,34 +68,38 @@ def generate(
     """
     drawer = Drawer(arm, store, batch_size)
 
-    def draw() -> Iterator[tuple[Sequence[Request], list[Drawn]]]:
+    def draw() -> Iterator[tuple[Sequence[Request], dict[Request, Blob], list[Drawn]]]:
         for start in range(0, len(requests), batch_size):
             batch = requests[start : start + batch_size]
-            lacking = [request for request in batch if store.get(arm.key(request)) is None]
-            yield batch, [one for part in drawer.draw(lacking) for one in part]
+            found = {request: store.get(arm.key(request)) for request in batch}
+            kept = {request: blob for request, blob in found.items() if blob is not None}
+            drawn: list[Drawn] = []
+            for part in drawer.draw([request for request in batch if request not in kept]):
+                if store.attempts(arm.key(part[0].request)) > 1:
+                    # Begun before and not finished: it is kept before another may kill us.
+                    kept |= {one.request: commit(store, arm, one) for one in part}
+                drawn += part
+            yield batch, kept, drawn
 
-    def keep(work: tuple[Sequence[Request], list[Drawn]]) -> Batch:
-        batch, drawn = work
-        for one in drawn:
-            commit(store, arm, one)
-        records = tuple(_record(store, arm, request) for request in batch)
+    def keep(work: tuple[Sequence[Request], dict[Request, Blob], list[Drawn]]) -> Batch:
+        batch, kept, drawn = work
+        kept |= {one.request: commit(store, arm, one) for one in drawn if one.request not in kept}
         at_hand = {one.request: one.image for one in drawn}
+        records = tuple(_record(arm, request, kept.get(request)) for request in batch)
         return Batch(records, tuple(map(at_hand.get, batch)), cached=len(batch) - len(drawn))
 
     return overlapped(keep, draw())
 
 
-def commit(store: Store, arm: Arm, drawn: Drawn) -> None:
+def commit(store: Store, arm: Arm, drawn: Drawn) -> Blob:
     """Encode one image and put it into the store; what failed to draw has no file."""
     record = {"status": drawn.status, "batch_size": drawn.batch_size}
     if drawn.status is State.FAILED:
-        store.put(arm.key(drawn.request), record)
-    else:
-        store.put(arm.key(drawn.request), record, _png(drawn.image), ".png")
+        return store.put(arm.key(drawn.request), record)
+    return store.put(arm.key(drawn.request), record, _png(drawn.image), ".png")
 
 
-def _record(store: Store, arm: Arm, request: Request) -> ImageRecord:
-    blob = store.get(arm.key(request))
+def _record(arm: Arm, request: Request, blob: Blob | None) -> ImageRecord:
     return ImageRecord(
         arm=arm.name,
         prompt_id=request.prompt_id,

@@ -13,7 +13,7 @@ from audit import atomic
 from audit.errors import InputError
 
 VERSION = "1"
-ROWS = 8192
+ROWS = 1024
 """Rows of a row group: what is held in memory while a table is written or streamed."""
 
 IMAGES = pa.schema(
