@@ -16,6 +16,7 @@ from audit.mitigations.h_direction import h_direction
 from audit.mitigations.none import none
 from audit.mitigations.prompt_quota import prompt_quota
 from audit.mitigations.prompt_suffix import prompt_suffix
+from audit.mitigations.rejection import rejection
 from audit.mitigations.steer import calibrated, steer
 from audit.rewriting import RewritingModel
 from audit.testing.models import check_mitigation
@@ -162,6 +163,32 @@ def test_the_expected_discrepancy_is_free_of_sampling_noise():
         for _ in range(4000)
     ]
     assert np.mean(estimates) == pytest.approx(truth, abs=4 * np.std(estimates) / 4000**0.5)
+
+
+def test_rejection_reaches_the_target_and_keeps_first_draws_that_fit():
+    shares = {"light": {"dark": 0.4, "bright": 0.6}}
+    options = {"target": shares, "attribute": "light", "probe": "planted:PlantedProbe"}
+    check_mitigation(lambda: rejection(**options), PlantedModel(), requests(5), tolerance=1)
+    asked = requests(100)
+    plain = PlantedModel().generate(asked).images.mean((1, 2, 3)) > 127.5
+    mitigation = rejection(**options, attempts=12)
+    with mitigation.applied(PlantedModel()) as model:
+        images = model.generate(asked).images
+    bright = images.mean((1, 2, 3)) > 127.5
+    wanted = np.array([mitigation.wanted(request) == 1 for request in asked])
+    assert plain.mean() < 0.4
+    assert (bright == wanted).mean() > 0.97
+    kept = plain == wanted
+    assert np.array_equal(images[kept], PlantedModel().generate(asked).images[kept])
+    once = rejection(**options, attempts=1)
+    with once.applied(PlantedModel()) as model:
+        assert np.array_equal(model.generate(asked).images, PlantedModel().generate(asked).images)
+    for wrong, reason in (
+        ({"attempts": 0}, "at least 1"),
+        ({"attribute": "lihgt"}, "mean 'light'"),
+    ):
+        with pytest.raises(SpecError, match=reason):
+            rejection(**(options | wrong))
 
 
 class Listener:
