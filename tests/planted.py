@@ -83,6 +83,14 @@ class PlantedProbe:
         )
 
 
+def planted_model():
+    return PlantedModel()
+
+
+def planted_probe():
+    return PlantedProbe()
+
+
 def requests(count: int, *, first: int = 0) -> list[Request]:
     return [Request("-", "", i, 7919 * (first + i) + 1, STEPS, 1.0) for i in range(count)]
 

@@ -34,7 +34,7 @@ class RejectingModel:
         self.text_to_image = model.text_to_image
 
     def generate(self, requests: Sequence[Request]) -> Drawing:
-        """Draw each request until it is read as its class; where it never is, keep the likeliest."""
+        """Draw each request until it is read as its class; if it never is, keep the likeliest."""
         pending = list(range(len(requests)))
         best = np.full(len(requests), -np.inf)
         states = [State.FAILED] * len(requests)

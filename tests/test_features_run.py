@@ -1,0 +1,56 @@
+"""A whole run with a feature set: spec, discovery, arms, results; on the planted model."""
+
+import json
+
+from audit.runner import run
+from audit.spec import load
+
+SPEC = """
+version: 1
+models:
+  planted: {name: "planted:planted_model", as: planted, steps: 4}
+features:
+  light:
+    model: planted
+    attribute: light
+    probe: {name: "planted:planted_probe", as: planted}
+    hookpoint: block
+    sae: {expansion: 2, k: 4, tokens: 200000}
+    top: 4
+    images: 160
+benchmarks:
+  planted:
+    model: planted
+    images: 120
+    classes: {light: [dark, bright]}
+    attributes: [light]
+    probes: [{name: "planted:planted_probe", as: planted}]
+    mitigations:
+      - none
+      - {name: steer, features: light, scale: auto}
+      - {name: random-features, features: light, scale: auto}
+      - {name: identity, features: light}
+"""
+
+
+def test_a_run_discovers_steers_and_reports(tmp_path):
+    (tmp_path / "benchmarks.yaml").write_text(SPEC)
+    spec = load(tmp_path / "benchmarks.yaml")
+    done = run(spec, "planted", out=tmp_path / "runs", store=tmp_path / "store", device="cpu")
+    results = json.loads((done.folder / "results.json").read_text())
+    shares = {
+        m["arm"]: m["value"]
+        for m in results["measurements"]
+        if m["metric"] == "share" and m["class"] == "bright" and m["prompt"] is None
+    }
+    assert shares["identity"] == shares["none"] < 0.4
+    assert abs(shares["steer"] - 0.5) < abs(shares["none"] - 0.5)
+    (features,) = results["features"]
+    assert features["name"] == "light"
+    assert len(features["evidence"]["doses"]) > 2
+    shot = features["evidence"]["latents"][0]["images"][0]["image"]
+    assert (tmp_path / "store" / features["images"] / f"{shot:05d}.png").is_file()
+    assert "sparse autoencoder" in (done.folder / "report.html").read_text()
+    hashes = done.images.pivot(index="index", columns="arm", values="sha256")
+    assert (hashes["none"] == hashes["identity"]).all()
+    assert (hashes["none"] != hashes["steer"]).any()
