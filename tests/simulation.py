@@ -1,6 +1,6 @@
 """Simulated audits with planted shares: how often do intervals hold the truth?
 
-`python -m tests.simulation` runs 2,000 audits for every setting and writes `tests/coverage.md`.
+`python tests/simulation.py` runs 2,000 audits for every setting and writes `tests/coverage.md`.
 Images are drawn from a world whose shares are known, read by a probe whose errors are known, and
 measured by the code that measures real runs.
 """
@@ -220,9 +220,9 @@ def table(rows: Iterator[Row]) -> str:
     lines = [
         "# How often 95 % intervals hold the truth",
         "",
-        "Made by `python -m tests.simulation`; do not edit. `n` is the number of images;",
-        "clustered designs have 20 or 21 prompts. A change between two fair arms is known to be held more",
-        "often than asked; a fair model should be called biased at most one time in twenty.",
+        "Made by `python tests/simulation.py`; do not edit. `n` is the number of images;",
+        "clustered designs have 20 or 21 prompts. A change between two fair arms is known to be",
+        "held more often than asked; a fair model should be called biased at most one time in 20.",
         "",
         "| design | K | n | shares | quantity | rate | audits |",
         "|---|---|---|---|---|---|---|",

@@ -123,8 +123,8 @@ def kid(features: Features, reference: Features, level: float = 0.95) -> Estimat
     Source: Bińkowski et al. 2018, arXiv 1801.01401.
 
     Args:
-        features: [N, D], N ≥ 3.
-        reference: [M, D], M ≥ 3.
+        features: [N, D]; NaN below 2, no interval below 3.
+        reference: [M, D], likewise.
         level: of the interval.
     """
     x, y = np.asarray(features, float), np.asarray(reference, float)
@@ -151,14 +151,17 @@ def cmmd_unbiased(features: Features, reference: Features, level: float = 0.95) 
 
 def _mmd(x: Floats, y: Floats, kernel: Kernel, level: float) -> Estimate:
     n, m = len(x), len(y)
-    if min(n, m) < 3:
+    if min(n, m) < 2:
         nan = float("nan")
-        return Estimate(nan, nan, nan, nan, level, n, nan, "fewer than 3 images a side")
+        return Estimate(nan, nan, nan, nan, level, n, nan, "fewer than 2 images a side")
     within_x = _row_sums(x, x, kernel) - kernel((x * x).sum(axis=1))
     within_y = _row_sums(y, y, kernel) - kernel((y * y).sum(axis=1))
     across_x, across_y = _row_sums(x, y, kernel), _row_sums(y, x, kernel)
     xx, yy, xy = within_x.sum(), within_y.sum(), across_x.sum()
     value = xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
+    if min(n, m) < 3:  # a value, and nothing to leave out
+        nan = float("nan")
+        return Estimate(float(value), nan, nan, nan, level, n, nan, "no interval below 3 images")
     without_x = (xx - 2 * within_x) / ((n - 1) * (n - 2)) - 2 * (xy - across_x) / ((n - 1) * m)
     without_y = (yy - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (xy - across_y) / (n * (m - 1))
     variance = without_x.var() * (n - 1) + without_y.var() * (m - 1)

@@ -191,9 +191,7 @@ def _changes(
     # Signed, so that the centre is unbiased where an arm is fair.
     roots = [np.sign(x.squared) * np.sqrt(np.abs(x.squared)) for x in (one, two)]
     distance = _change(roots[0], one.low, one.high, roots[1], two.low, two.high, r)
-    square = _change(
-        one.squared, one.low**2, one.high**2, two.squared, two.low**2, two.high**2, r
-    )
+    square = _change(one.squared, one.low**2, one.high**2, two.squared, two.low**2, two.high**2, r)
     return (
         Change(float(two.debiased - one.debiased), *distance, level),
         Change(float(two.squared - one.squared), *square, level),
@@ -205,7 +203,7 @@ def _change(
 ) -> tuple[float, float]:
     """Return the interval of b - a from those of a and b and the correlation of their estimates."""
     down = max(b - b_low, 0), max(a_high - a, 0)
-    up = max(b_high - b, 0), max(a - a_low, 0)
+    """Return the interval of b - a from those of a and b and their correlation r."""
     below, above = (x**2 + y**2 - 2 * r * x * y for x, y in (down, up))
     return float(b - a - np.sqrt(max(below, 0))), float(b - a + np.sqrt(max(above, 0)))
 
