@@ -201,9 +201,9 @@ def _changes(
 def _change(
     a: Floats, a_low: Floats, a_high: Floats, b: Floats, b_low: Floats, b_high: Floats, r: float
 ) -> tuple[float, float]:
-    """Return the interval of b - a from those of a and b and the correlation of their estimates."""
-    down = max(b - b_low, 0), max(a_high - a, 0)
     """Return the interval of b - a from those of a and b and their correlation r."""
+    down = float(max(b - b_low, 0)), float(max(a_high - a, 0))
+    up = float(max(b_high - b, 0)), float(max(a - a_low, 0))
     below, above = (x**2 + y**2 - 2 * r * x * y for x, y in (down, up))
     return float(b - a - np.sqrt(max(below, 0))), float(b - a + np.sqrt(max(above, 0)))
 
