@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: audit test test-slow lint bench models install clean
+.PHONY: audit test test-slow lint bench models install install-dev clean
 
 audit: install
 	$(BIN)/bias-audit run
@@ -19,6 +19,23 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Renders, trains, measures and publishes the embedded models. ASSETS is the folder of CC0 meshes
+# that models/portraits/render/README.md names; every step goes on where it was stopped.
+ASSETS ?= assets
+WORK ?= .bias-audit/portraits
+DEVICE ?= cpu
+models: install-dev
+	$(BIN)/python -m pip install --quiet --editable '.[portraits]'
+	$(BIN)/python -m models.portraits.render $(ASSETS) $(WORK)/train --images 12000 --seed 1
+	$(BIN)/python -m models.portraits.render $(ASSETS) $(WORK)/held-out --images 4000 --seed 2
+	$(BIN)/python -m models.portraits.render $(ASSETS) $(WORK)/planted --images 2000 --seed 3 --population unconditional
+	$(BIN)/python -m models.portraits.train $(WORK)/train $(WORK)/models --device $(DEVICE)
+	$(BIN)/python -m models.portraits.reference $(WORK)/held-out $(WORK)/planted
+	$(BIN)/python -m models.portraits.evaluate $(WORK)/held-out $(WORK)/train
+
+bench: install-dev
+	for bench in benches/*.py; do $(BIN)/python $$bench; done
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

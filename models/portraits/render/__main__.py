@@ -18,9 +18,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="a row depends on (seed, index) alone")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--body", type=Path, help="body model, made if missing [OUT/../body.npz]")
+    parser.add_argument("--population", help="draw as this was planted in truth.yaml [evenly]")
     given = parser.parse_args()
     body = given.body or given.out.parent / "body.npz"
-    job = Job(given.assets, body, given.out, given.images, given.seed, given.workers)
+    job = Job(
+        given.assets, body, given.out, given.images, given.seed, given.workers, given.population
+    )
     try:
         for line in timed(job):
             print(line, flush=True)

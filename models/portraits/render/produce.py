@@ -10,7 +10,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from audit.errors import InputError
-from models.portraits.render.person import Person
+from models.portraits import truth
+from models.portraits.render.person import AGE_RANGE, Person
 from models.portraits.render.sampling import draw
 
 VERSION = 1  # of the renderer: raised by every change that moves a pixel or a label
@@ -26,6 +27,7 @@ SIZE = 128  # pixels
 QUALITY = 94  # WebP; at this the compression is below the grain
 SHARD = 500  # rows, about 2 MB
 RECORD = "render.json"
+AGE_BOUNDS = {"young": (AGE_RANGE[0], 35.0), "adult": (35.0, 60.0), "old": (60.0, AGE_RANGE[1])}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # one a process
 
 
@@ -39,11 +41,24 @@ class Job:
     images: int
     seed: int
     workers: int
+    population: str | None = None
+    """A planted population of `truth.yaml` to draw from; evenly without one."""
 
 
-def person_at(seed: int, index: int) -> Person:
-    """The person of row `index` of the set `seed`."""
-    return draw(np.random.default_rng([seed, index]))
+def person_at(seed: int, index: int, population: str | None = None) -> Person:
+    """The person of row `index` of the set `seed`, drawn evenly or as a population was planted."""
+    rng = np.random.default_rng([seed, index])
+    if population is None:
+        return draw(rng)
+    planted = truth.population(population)
+    gender = _pick(rng, planted.gender)
+    young, old = AGE_BOUNDS[_pick(rng, planted.age[gender])]
+    age = float(rng.uniform(young, old))
+    return draw(rng, gender=gender, age=age, race=_pick(rng, planted.race))
+
+
+def _pick(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
+    return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
 
 
 def labels(person: Person) -> dict[str, Any]:
@@ -126,6 +141,7 @@ def _claim(job: Job) -> None:
         "size": SIZE,
         "rows_per_shard": SHARD,
         "renderer": VERSION,
+        "population": job.population,
     }
     path = job.out / RECORD
     if path.exists():
@@ -165,7 +181,7 @@ def _render_shard(shard: int) -> int:
 
     table: list[dict[str, Any]] = []
     for index in rows(_job, shard):
-        person = person_at(_job.seed, index)
+        person = person_at(_job.seed, index, _job.population)
         name = f"{_job.seed:03d}-{index:06d}.webp"
         table.append(
             {"image": {"bytes": _webp(_studio.render(person, SIZE)), "path": name}}
