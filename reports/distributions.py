@@ -47,7 +47,7 @@ def shares(source: Source, attribute: str) -> Chart:
         finding=f"Read by {probe}; the tick is the target.{finding}",
         draw=lambda: figures.shares(marks, target),
         table=table(
-            f"Shares of perceived {attribute}, read by {probe}, with 95 % intervals",
+            f"Shares of perceived {attribute}, read by {probe}, with {source.level} intervals",
             ["Class", "Arm", "Share", "Target"],
             rows,
         ),
@@ -66,10 +66,10 @@ def discrepancy(source: Source, attribute: str, metric: str = "fd") -> Chart:
     return Chart(
         id=f"{metric.replace('_', '-')}-{part(attribute)}",
         title=f"{title(metric)} of {attribute}",
-        finding=f"{_by_chance(marks)} Grey: 95 % of fair models at this sample size.",
+        finding=f"{_by_chance(marks)} Grey: {source.level} of fair models at this sample size.",
         draw=lambda: figures.intervals(marks, "distance from the target, lower is better"),
         table=table(
-            f"{title(metric)} of {attribute}, with 95 % intervals",
+            f"{title(metric)} of {attribute}, with {source.level} intervals",
             ["Arm", "Value", "Fair model, up to", "Images"],
             rows,
         ),

@@ -50,7 +50,7 @@ def markdown(source: Source) -> str:
     head, rows = matrix(source)
     lines += ["", f"| {' | '.join(escaped(h) for h in head)} |", "|---" * len(head) + "|"]
     lines += [f"| {' | '.join(_text(c) for c in row.cells)} |" for row in rows]
-    lines += ["", "Perceived presentation, read by a classifier from pixels; intervals are 95 %."]
+    lines += ["", f"Perceived presentation, read from pixels; intervals are {source.level}."]
     lines.append(f"{title('fd')}: distance of the shares from the target, lower is better.")
     return bounded("\n".join([*lines, ""]))
 

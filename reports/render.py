@@ -106,6 +106,7 @@ def _content(source: Source) -> dict[str, Any]:
         "date": _date(source.manifest.get("started")),
         "lead": _lead(source),
         "arms": source.arms,
+        "level": source.level,
         "verdict": verdicts.verdict(source),
         "incomplete": verdicts.incomplete(source),
         "symbols": verdicts.SYMBOLS,

@@ -53,6 +53,12 @@ class Source:
         """Names of the arms, the baseline first."""
         return self.results.arms
 
+    @cached_property
+    def level(self) -> str:
+        """Level of the intervals, in words."""
+        known = (m.level for m in self.results.measurements if m.level is not None)
+        return f"{100 * next(known, 0.95):g}\N{NO-BREAK SPACE}%"
+
     @property
     def baseline(self) -> str:
         """Name of the first arm."""

@@ -94,7 +94,9 @@ def combined(source: Source) -> tuple[Table, Table] | None:
                     shares.append([attribute, class_, arm, entry_cell(share)])
     heads = ["Attributes", "Arm", *(title(m) for m in metrics), "Fair up to"]
     return (
-        table("Distances from the combined target, with 95 % intervals.", heads, distances),
+        table(
+            f"Distances from the combined target, with {source.level} intervals.", heads, distances
+        ),
         table(
             "Shares of combinations.",
             ["Attributes", "Classes", "Arm", "Share"],
@@ -133,7 +135,8 @@ def forests(source: Source) -> Iterator[Forest]:
         yield Forest(
             attribute,
             f"{attribute.capitalize()}: share read as {class_}, prompt by prompt",
-            f"Share of images read as {class_} by {probe}, with 95 % intervals, for each prompt; "
+            f"Share of images read as {class_} by {probe} for each prompt, with {source.level} "
+            "intervals; "
             f"arms from top to bottom: {listed(source.arms)}.{aimed}",
             ("Prompt", "Images an arm", *source.arms),
             tuple(lines),

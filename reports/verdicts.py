@@ -104,18 +104,20 @@ def cards(source: Source) -> Iterator[Card]:
         said = (
             f"of {worst.n:,} images under {source.baseline} are read as {class_} {interval}. {aim}"
         )
-        chance = _by_chance(source.one("fd", source.baseline, attribute, None, probe))
+        chance = _by_chance(
+            source.one("fd", source.baseline, attribute, None, probe), source.level
+        )
         lines = (said.strip(), chance, _closest(source, attribute, class_))
         yield Card(attribute, number(worst.value, "share"), tuple(line for line in lines if line))
 
 
-def _by_chance(fd: Entry | None) -> str:
+def _by_chance(fd: Entry | None, level: str) -> str:
     if fd is None or fd.value is None or fd.null_high is None:
         return ""
     if fd.value > fd.null_high:
         return (
             f"Fairness discrepancy {number(fd.value)}: more than the {number(fd.null_high)} that "
-            "95 % of fair models stay under at this sample size."
+            f"{level} of fair models stay under at this sample size."
         )
     return (
         f"Fairness discrepancy {number(fd.value)}: within the {number(fd.null_high)} that a fair "

@@ -7,7 +7,6 @@ from audit.results import Entry
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 MINUS = "\N{MINUS SIGN}"
 PERCENT = "\N{NO-BREAK SPACE}%"
-LEVEL = 0.95
 
 
 def visible(text: object) -> str:
