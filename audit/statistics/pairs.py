@@ -5,6 +5,7 @@ two votes is a vote like any other for `shares`, and keeps prompts and seeds tog
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -137,15 +138,15 @@ def compare(
         level: of the intervals.
     """
     k = before.shape[1]
-    both = np.concatenate([before, after], axis=1)
+    both: Floats = np.concatenate([before, after], axis=1, dtype=float)
+    wanted: Floats = np.asarray(target, float)
     both[np.isnan(both).any(axis=1)] = np.nan
-    rows = {"prompts": prompts, "seeds": seeds, "design": design}
-    joint = shares(both, **rows)
-    one, two = shares(both[:, :k], **rows), shares(both[:, k:], **rows)
+    estimate = partial(shares, prompts=prompts, seeds=seeds, design=design)
+    joint, one, two = estimate(both), estimate(both[:, :k]), estimate(both[:, k:])
     contrast = np.concatenate([-np.eye(k), np.eye(k)], axis=1)
     cov = contrast @ joint.cov @ contrast.T
     difference = replace(joint, p=contrast @ joint.p, cov=cov, df=_df(joint))
-    distance, square = _changes(one, two, joint.cov[:k, k:], target, level)
+    distance, square = _changes(one, two, joint.cov[:k, k:], wanted, level)
     return Paired(
         before=one,
         after=two,
@@ -202,8 +203,8 @@ def _change(
     a: Floats, a_low: Floats, a_high: Floats, b: Floats, b_low: Floats, b_high: Floats, r: float
 ) -> tuple[float, float]:
     """Return the interval of b - a from those of a and b and their correlation r."""
-    down = float(max(b - b_low, 0)), float(max(a_high - a, 0))
-    up = float(max(b_high - b, 0)), float(max(a - a_low, 0))
+    down = np.maximum(b - b_low, 0), np.maximum(a_high - a, 0)
+    up = np.maximum(b_high - b, 0), np.maximum(a - a_low, 0)
     below, above = (x**2 + y**2 - 2 * r * x * y for x, y in (down, up))
     return float(b - a - np.sqrt(max(below, 0))), float(b - a + np.sqrt(max(above, 0)))
 

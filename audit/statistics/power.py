@@ -28,7 +28,7 @@ def fair_quantile(n: int, classes: int, level: float = 0.95) -> float:
 
 def detectable(n: float, classes: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Return the smallest discrepancy from a uniform target that n images show with `power`."""
-    return (_noncentrality(classes, alpha, power) / (n * classes)) ** 0.5
+    return float(np.sqrt(_noncentrality(classes, alpha, power) / (n * classes)))
 
 
 def images_to_detect(
