@@ -24,8 +24,8 @@ from audit.types import Floats
 Distance = Callable[[Floats, Floats], Floats]
 """(p [..., K], target [K]) -> [...]: 0 at the target, growing along every ray from it."""
 
-DRAWS = 256
-PLACES = 25
+DRAWS = 512
+PLACES = 33
 REACH = 3.5
 CHUNK = 16
 
