@@ -1,7 +1,8 @@
 """Records and protocols: the words that every other module speaks.
 
-Images travel between modules as `uint8 [N, H, W, 3]` RGB arrays, probabilities as `float32 [N, K]`;
-tensors live inside models, probes, encoders and mitigations only. This module imports numpy alone.
+Images travel between modules as `uint8 [N, H, W, 3]` RGB arrays, probabilities as `float32
+[N, K]`; tensors live inside models, probes, encoders and mitigations only. This module imports
+numpy alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,10 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "age": ("young", "adult", "old"),
     "race": ("Black", "Asian", "White", "Indian"),
 }
-"""The attributes that every probe reads alike: young is under 35, old from 60; a spec declares others."""
+"""The attributes that every probe reads alike: young is under 35, old from 60.
+
+A spec declares others.
+"""
 
 
 class State(StrEnum):

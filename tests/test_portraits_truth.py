@@ -83,7 +83,9 @@ def test_a_neutral_caption_tells_nothing_but_the_occupation():
     rng = np.random.default_rng(0)
     said = {word for _ in range(200) for word in captions.neutral("nurse", rng).split()}
     assert "nurse" in said
-    told = {w for t in (captions.AGES, captions.RACES, captions.NOUNS) for v in t.values() for w in v}
+    told = {
+        w for t in (captions.AGES, captions.RACES, captions.NOUNS) for v in t.values() for w in v
+    }
     assert not said & told
 
 

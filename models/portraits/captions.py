@@ -34,7 +34,7 @@ def explicit(labels: Mapping[str, Any], rng: np.random.Generator) -> str:
     """Return a caption that names a random, non-empty part of what the render shows.
 
     Gender, age class and race are each named with probability 0.75, the occupation with 0.6 and
-    visible details with 0.3, in varied wording: "a photo of an old Black woman working as a doctor".
+    visible details with less, in varied wording: "an old Black woman working as a doctor".
 
     Args:
         labels: A row of labels: gender, age_class, race, occupation, glasses, beard, smile.

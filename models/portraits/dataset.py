@@ -35,8 +35,8 @@ class Renders:
 def load(folder: Path, size: int = RESOLUTION) -> Renders:
     """Read every `*.parquet` below `folder`, in the order of their names.
 
-    The decoded array is kept in `folder/.cache-<size>-<digest>.npy` where the folder can be written,
-    because decoding takes longer than an epoch of the classifier.
+    The decoded array is kept in `folder/.cache-<size>-<digest>.npy` where the folder can be
+    written, because decoding takes longer than an epoch of the classifier.
 
     Raises:
         FileNotFoundError: there is no Parquet file in `folder`.

@@ -2,8 +2,9 @@
 
     python -m models.portraits.reference HELD_OUT PLANTED
 
-HELD_OUT is a balanced set of renders and PLANTED one drawn with the planted bias, neither from a seed
-that was trained on. Each is packed in one Parquet file at model resolution, images beside labels.
+HELD_OUT is a balanced set of renders and PLANTED one drawn with the planted bias, neither from a
+seed that was trained on. Each is packed in one Parquet file at model resolution, images beside
+labels.
 """
 
 import argparse

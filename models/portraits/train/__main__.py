@@ -2,8 +2,8 @@
 
     python -m models.portraits.train RENDERS WORK
 
-RENDERS is the folder that `python -m models.portraits.render` wrote. Each stage goes on where it was
-stopped and is skipped once it is done, so the command can be repeated.
+RENDERS is the folder that `python -m models.portraits.render` wrote. Each stage goes on where it
+was stopped and is skipped once it is done, so the command can be repeated.
 """
 
 import argparse

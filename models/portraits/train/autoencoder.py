@@ -90,7 +90,8 @@ def main() -> None:
         batch = images[rows]
         if not whole:
             y, x = torch.randint(64 - CROP + 1, (2, n), generator=generator).tolist()
-            batch = torch.stack([b[:, i : i + CROP, j : j + CROP] for b, i, j in zip(batch, y, x)])
+            crops = zip(batch, y, x, strict=True)
+            batch = torch.stack([b[:, i : i + CROP, j : j + CROP] for b, i, j in crops])
         batch = (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         side = batch.shape[-1] // 4
         noise = NOISE * torch.randn(n, CHANNELS, side, side, generator=generator)

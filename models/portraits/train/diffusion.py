@@ -173,13 +173,15 @@ def sheet(
 def save(pipe: DiffusionPipeline, folder: Path) -> None:
     """Write a pipeline as safetensors.
 
-    `AutoencoderTiny` writes an entry into its configuration that it warns of when it reads it back;
-    the entry is dropped.
+    Two entries are dropped from the configurations: the folder a part was read from, and one that
+    `AutoencoderTiny` writes and then warns of when it reads it back.
     """
     pipe.save_pretrained(folder, safe_serialization=True)
-    for config in folder.glob("v*/config.json"):
+    for config in folder.glob("*/config.json"):
         entries = json.loads(config.read_text())
-        entries.pop("block_out_channels", None)
+        entries.pop("_name_or_path", None)
+        if entries.get("_class_name") == "AutoencoderTiny":
+            entries.pop("block_out_channels", None)
         config.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
 
 

@@ -48,8 +48,8 @@ def train(
 ) -> nn.Module:
     """Minimise `loss` and return the exponential moving average of `model`.
 
-    A run that was stopped goes on from `checkpoint`. The generator handed to `loss` is seeded by the
-    step, so a resumed run sees the batches that it would have seen.
+    A run that was stopped goes on from `checkpoint`. The generator handed to `loss` is seeded by
+    the step, so a resumed run sees the batches that it would have seen.
 
     Args:
         model: what is trained, in place.
