@@ -128,7 +128,6 @@ class Job:
                 ("unreadable", "; ".join(found.unreadable[:5]), len(found.unreadable)),
                 ("skipped", f"other formats: {', '.join(found.skipped)}", found.skipped.total()),
                 ("mislabelled", "files of another format than their suffix", found.mislabelled),
-                ("duplicates", "files that repeat another of their arm", found.duplicates),
             )
             if count
         ]

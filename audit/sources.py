@@ -47,8 +47,6 @@ class ImageFolder:
     unreadable: list[str] = field(default_factory=list)
     """What is wrong with each file that could not be decoded."""
     mislabelled: int = 0
-    duplicates: int = 0
-    """Files whose bytes an earlier file of the same arm has."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -72,7 +70,6 @@ class ImageFolder:
         for image in self.images:
             record, picture = self._read_one(image)
             if record.sha256:
-                self.duplicates += record.sha256 in seen[image.arm]
                 seen[image.arm].append(record.sha256)
             held = sum(p.size // 3 for p in pixels if p is not None)
             if len(records) == batch_size or held > _MAX_BATCH_PIXELS:

@@ -88,13 +88,21 @@ def model(pipelines):
 
 @pytest.fixture(scope="module")
 def dissection(model):
-    """A feature set of an untrained SAE, as discovery would leave it."""
+    """A feature set of an untrained SAE and untrained heads, as discovery would leave it."""
     import torch
 
     from audit.dissection import Dissection
+    from audit.h_classifier import HClassifier
     from audit.sae import SAE
 
     torch.manual_seed(0)
+    sizes = []
+    with model.hooked("mid_block", lambda x, moment: sizes.append(x[0].numel()) or x):
+        model.generate(REQUESTS[:1])
+    heads = torch.randn(len(sizes), 2, sizes[0])
+    heads = HClassifier(
+        ("woman", "man"), heads, heads[..., 0], (0.5,) * len(sizes), directions=heads
+    )
     sae = SAE(model.hookpoints["mid_block"], 32, 4)
     sae.mean_activation.copy_(torch.linspace(0.1, 1, 32))
     features = FeatureSet(
@@ -107,7 +115,7 @@ def dissection(model):
         latents={"woman": (0, 1), "man": (2, 3)},
         effects={"woman": (2.0, 1.0), "man": (2.0, 1.0)},
     )
-    return Dissection(features, sae, heads=None)
+    return Dissection(features, sae, heads)
 
 
 @pytest.mark.parametrize("name", sorted(plugins("mitigations")))
