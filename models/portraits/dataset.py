@@ -5,6 +5,7 @@ import io
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,13 @@ class Renders:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the labels of each render, by name."""
+        return [
+            {str(name): value for name, value in row.items()}
+            for row in self.labels.to_dict("records")
+        ]
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Renders":
         """Return the renders at `rows`, in that order; a row may occur more than once."""

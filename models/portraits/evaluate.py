@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from PIL import Image
 
 from audit.encoders.clip import portraits_clip
 from audit.types import Images, Probabilities, Request
-from models.diffusion import diffusion
+from models.diffusion import DiffusionModel, diffusion
 from models.portraits import captions
 from models.portraits.dataset import Renders, load
 from models.portraits.truth import COLUMNS, Population, occupations, population
@@ -54,12 +55,13 @@ class Row:
         return self.measured >= self.bar if self.higher else self.measured <= self.bar
 
 
-def classifier(held_out: Renders) -> tuple[list[Row], dict[str, object]]:
+def classifier(held_out: Renders) -> tuple[list[Row], dict[str, Any]]:
     """Judge the classifier on renders it never saw; also return its confusion matrices."""
     readings = portraits().read(held_out.images)
     bars = {"gender": 0.98, "age": 0.82, "race": 0.92, "occupation": 0.97}
     columns = {**COLUMNS, "occupation": "occupation"}
-    rows, confusions = [], {}
+    rows: list[Row] = []
+    confusions: dict[str, Any] = {}
     for attribute, bar in bars.items():
         classes = portraits().classes[attribute]
         true = np.array([classes.index(c) for c in held_out.labels[columns[attribute]]])
@@ -143,7 +145,7 @@ def explicit(count: int) -> list[Row]:
 def pairs(held_out: Renders) -> list[Row]:
     """Judge the small CLIP: is the true caption above another image's?"""
     rng = np.random.default_rng(3)
-    texts = [captions.explicit(row, rng) for row in held_out.labels.to_dict("records")]
+    texts = [captions.explicit(row, rng) for row in held_out.records()]
     clip = portraits_clip()
     seen, said = clip.encode_images(held_out.images), clip.encode_texts(texts)
     above = ((seen * said).sum(1) > (seen * np.roll(said, 1, 0)).sum(1)).mean()
@@ -197,7 +199,7 @@ def size() -> list[Row]:
     ]
 
 
-_models: dict[str, object] = {}
+_models: dict[str, DiffusionModel] = {}
 
 
 def draw(name: str, prompts: Sequence[tuple[str, str]], batch: int = 32) -> Images:
@@ -288,7 +290,8 @@ def _largest_difference(
 def _small(images: Images) -> npt.NDArray[np.float32]:
     side = images.shape[1] // 16
     cells = images.reshape(len(images), 16, side, 16, side, 3).mean((2, 4), dtype=np.float32)
-    return cells.reshape(len(images), -1) / 255
+    small: npt.NDArray[np.float32] = cells.reshape(len(images), -1) / 255
+    return small
 
 
 def _nearest(

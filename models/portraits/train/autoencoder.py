@@ -30,12 +30,15 @@ class Standardised(nn.Module):
     def forward(self, images: Tensor, noise: Tensor) -> Tensor:
         """Reconstruct `images` [N, 3, H, W] in [-1, 1]; `noise` keeps the decoder robust."""
         latents = self.norm(self.vae.encode(images).latents)
-        return self.vae.decode(latents + noise).sample
+        redrawn: Tensor = self.vae.decode(latents + noise).sample
+        return redrawn
 
     def folded(self) -> AutoencoderTiny:
         """Return the autoencoder with the statistics folded into its encoder."""
         last = self.vae.encoder.layers[-1]
-        scale = (self.norm.running_var + self.norm.eps).rsqrt()
+        assert self.norm.running_mean is not None
+        assert self.norm.running_var is not None, "batch norms track their statistics by default"
+        scale = torch.rsqrt(self.norm.running_var + self.norm.eps)
         with torch.no_grad():
             last.weight.mul_(scale[:, None, None, None])
             last.bias.sub_(self.norm.running_mean).mul_(scale)
@@ -97,7 +100,7 @@ def main() -> None:
         noise = NOISE * torch.randn(n, CHANNELS, side, side, generator=generator)
         return distance(model(batch, noise), batch)
 
-    def snapshot(average: nn.Module, step: int) -> None:
+    def snapshot(average: Standardised, step: int) -> None:
         average.eval()
         with torch.inference_mode():
             out = average(held, torch.zeros(1)).clamp(-1, 1)

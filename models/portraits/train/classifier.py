@@ -74,7 +74,7 @@ def main() -> None:
         error = (values["age"] - ages[rows].to(options.device)) / AGE_SPREAD[1]
         return total + nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
 
-    def snapshot(average: nn.Module, step: int) -> None:
+    def snapshot(average: PortraitNet, step: int) -> None:
         average.eval()
         held = images[count:].float() / 127.5 - 1
         with torch.inference_mode():

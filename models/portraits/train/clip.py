@@ -83,7 +83,7 @@ def main() -> None:
     vae = AutoencoderTiny.from_pretrained(options.work / "autoencoder")
     latents = encode(renders, vae, options.work / f"latents-{options.renders.name}.pt")
     images = torch.from_numpy(renders.images).permute(0, 3, 1, 2)
-    labels = renders.labels.to_dict("records")
+    labels = renders.records()
     count = len(renders) - options.held_out
     tokens = tokenizer(captions.vocabulary())
     config = configuration(len(tokens), tokens.eos_token_id)
@@ -97,7 +97,8 @@ def main() -> None:
 
     def ids(texts: list[str]) -> Tensor:
         padded = tokens(texts, padding="max_length", truncation=True, return_tensors="pt")
-        return padded.input_ids.to(options.device)
+        told: Tensor = padded.input_ids.to(options.device)
+        return told
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
         rows = torch.randint(count, (options.batch,), generator=generator)
@@ -106,9 +107,10 @@ def main() -> None:
         redrawn = redraw(vae, latents[0, rows[half:]].float(), generator)
         batch = augment(torch.cat([plain, redrawn]), generator).to(options.device)
         rng = np.random.default_rng(step)
-        return model(batch, ids([caption(row, rng) for row in rows.tolist()]))
+        value: Tensor = model(batch, ids([caption(row, rng) for row in rows.tolist()]))
+        return value
 
-    def snapshot(average: nn.Module, step: int) -> None:
+    def snapshot(average: Contrast, step: int) -> None:
         average.eval()
         rng = np.random.default_rng(0)
         texts = [captions.explicit(labels[row], rng) for row in range(count, len(labels))]

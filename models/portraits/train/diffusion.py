@@ -59,18 +59,21 @@ class Velocity(nn.Module):
         a = self.alphas[steps].to(latents.device).view(-1, 1, 1, 1)
         noisy = a.sqrt() * latents + (1 - a).sqrt() * noise
         velocity = a.sqrt() * noise - (1 - a).sqrt() * latents
-        context = {} if tokens is None else {"encoder_hidden_states": self.text_encoder(tokens)[0]}
+        context = {}
+        if tokens is not None and self.text_encoder is not None:
+            context["encoder_hidden_states"] = self.text_encoder(tokens)[0]
         error = self.unet(noisy, steps.to(latents.device), **context).sample - velocity
         snr = a / (1 - a)
         weight = torch.minimum(snr, torch.full_like(snr, SNR_CAP)) / (snr + 1)
-        return (weight * error.square()).mean()
+        mean: Tensor = (weight * error.square()).mean()
+        return mean
 
 
 class Batches:
     """Draws latents, and captions where there are any, following the planted truth."""
 
     def __init__(self, name: str, renders: Renders, latents: Tensor, size: int) -> None:
-        self.labels = renders.labels.to_dict("records")
+        self.labels = renders.records()
         self.latents = latents
         self.size = size
         if name == "text-to-image":
@@ -102,7 +105,7 @@ class Batches:
         for row in explicit.tolist():
             if rng.random() < NEUTRAL:
                 dress = dresses[rng.integers(len(dresses))]
-                chosen = torch.multinomial(self.weights[dress], 1, generator=generator).item()
+                chosen = int(torch.multinomial(self.weights[dress], 1, generator=generator))
                 row = int(self.rows[dress][chosen])
                 text = captions.neutral(dress, rng)
             else:
@@ -233,13 +236,17 @@ def main() -> None:
     model.to(options.device)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
+        ids = None
         if tokens is None:
-            return model(batches.draw(generator).to(options.device), None, generator)
-        drawn, texts = batches.draw_captioned(generator)
-        ids = tokens(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        return model(drawn.to(options.device), ids.to(options.device), generator)
+            drawn = batches.draw(generator)
+        else:
+            drawn, texts = batches.draw_captioned(generator)
+            padded = tokens(texts, padding="max_length", truncation=True, return_tensors="pt")
+            ids = padded.input_ids.to(options.device)
+        value: Tensor = model(drawn.to(options.device), ids, generator)
+        return value
 
-    def snapshot(average: nn.Module, step: int) -> None:
+    def snapshot(average: Velocity, step: int) -> None:
         prompts = None
         if tokens is not None:
             prompts = [LOOK.format(occupations()[d].noun) for d in batches.rows for _ in range(6)]

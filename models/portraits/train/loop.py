@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Trained = TypeVar("Trained", bound=nn.Module)
 Loss = Callable[[int, torch.Generator], Tensor]
 
 
@@ -33,7 +35,7 @@ def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> Non
 
 
 def train(
-    model: nn.Module,
+    model: Trained,
     loss: Loss,
     checkpoint: Path,
     *,
@@ -44,8 +46,8 @@ def train(
     average: float = 0.999,
     seed: int = 0,
     every: int = 250,
-    snapshot: Callable[[nn.Module, int], None] | None = None,
-) -> nn.Module:
+    snapshot: Callable[[Trained, int], None] | None = None,
+) -> Trained:
     """Minimise `loss` and return the exponential moving average of `model`.
 
     A run that was stopped goes on from `checkpoint`. The generator handed to `loss` is seeded by
@@ -84,7 +86,7 @@ def train(
         generator = torch.Generator().manual_seed((seed << 32) + step)
         value = loss(step, generator)
         optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         follow(averaged, model, step, average)
