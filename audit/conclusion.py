@@ -6,6 +6,7 @@ from typing import Any
 
 from audit import embedding, error_cards, results
 from audit.error_cards import ErrorCard
+from audit.errors import InputError
 from audit.folder import RESULTS, Run
 from audit.gates import decide
 from audit.measurement import Measured, measure
@@ -15,6 +16,7 @@ from audit.results import Entry, FeatureRecord, Provenance, Results, Warned
 from audit.spec import Benchmark
 from audit.store import Store
 from audit.supply import Supply
+from audit.weights import embedded
 
 
 def conclude(
@@ -78,6 +80,7 @@ def _provenance(run: Run, benchmark: Benchmark, measured: Measured) -> Provenanc
             "made_of": made_of,
             "estimands": measured.estimands,
             "warnings": (*before, *measured.warnings),
+            "truth": run.manifest.get("truth", {}),
             "seed": benchmark.seed,
             "seed_scheme": benchmark.seed_scheme,
             "level": benchmark.statistics.level,
@@ -91,8 +94,11 @@ def _embeddings(run: Run, encoder: Any, supply: Supply, store: Store) -> Embeddi
     prompts = {prompt.id: prompt.text for prompt in benchmark.prompts}
     reference = None
     if benchmark.reference_images is not None:
-        folder = supply.spec.folder / benchmark.reference_images
-        reference = embedding.of_folder(folder, encoder, store)
+        own = supply.spec.folder / benchmark.reference_images
+        place = own if own.exists() else embedded(benchmark.reference_images)
+        if not place.exists():
+            raise InputError(f"reference_images: {own} is neither here nor embedded")
+        reference = embedding.of_reference(place, encoder, store)
     return Embeddings(
         encoder=encoder.name,
         extractor=getattr(encoder, "extractor", encoder.name),

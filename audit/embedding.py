@@ -1,6 +1,7 @@
 """Embeddings of images by an encoder, each computed once and kept in the store."""
 
 import base64
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from audit.errors import SpecError
-from audit.pictures import decode
+from audit.errors import InputError, SpecError
+from audit.pictures import decode, decode_bytes
 from audit.sources import image_folder
 from audit.store import Store, key
 from audit.types import Encoder, State
@@ -45,12 +46,48 @@ def of_images(frame: pd.DataFrame, root: Path, encoder: Encoder, store: Store) -
     return vectors
 
 
-def of_folder(folder: Path, encoder: Encoder, store: Store) -> Vectors:
-    """Return [M, D] of the readable images of a folder: the reference of a distance.
+def of_reference(place: Path, encoder: Encoder, store: Store) -> Vectors:
+    """Return [M, D] of the images that a distance is measured from.
+
+    Args:
+        place: A folder of images, or a Parquet file whose column `image` holds encoded ones.
+        encoder: Embeds the images.
+        store: Keeps the embeddings.
 
     Raises:
-        InputError: there is no such folder, or it holds no images.
+        InputError: there is no such folder or file, or it holds no images.
     """
+    return (
+        _of_packed(place, encoder, store)
+        if place.suffix == ".parquet"
+        else _of_folder(place, encoder, store)
+    )
+
+
+def _of_packed(file: Path, encoder: Encoder, store: Store) -> Vectors:
+    try:
+        cells = pd.read_parquet(file, columns=["image"])["image"]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not a Parquet file with a column `image`: {error}") from error
+    if cells.empty:
+        raise InputError(f"{file}: holds no images")
+    parts = []
+    for start in range(0, len(cells), BATCH):
+        some = cells.iloc[start : start + BATCH]
+        seen = [
+            (
+                hashlib.sha256(content).hexdigest(),
+                lambda content=content, row=row: (
+                    decode_bytes(content, f"{file.name}[{row}]").pixels
+                ),
+            )
+            for row, content in some.items()
+        ]
+        parts.append(_embed(seen, encoder, store))
+    return np.concatenate(parts)
+
+
+def _of_folder(folder: Path, encoder: Encoder, store: Store) -> Vectors:
     parts = []
     for batch in image_folder(folder).read(BATCH):
         seen = [

@@ -132,6 +132,12 @@ class Job:
             if count
         ]
 
+    @property
+    def truth(self) -> dict[str, dict[str, float]]:
+        """Shares that are known to be planted in the model, by attribute; mostly nothing is."""
+        name = self.benchmark.model
+        return {} if name is None else getattr(self.supply.model(name), "truth", {})
+
     def _draw(self, fill: Filling) -> None:
         requests = limited(plan(self.benchmark).requests, self.limit)
         assert self.benchmark.model is not None, "the rules of a benchmark see to it"

@@ -33,7 +33,22 @@ class Picture:
 
 
 def decode(path: Path) -> Picture:
-    """Decode an image file.
+    """Decode an image file; see `decode_bytes`.
+
+    Raises:
+        InputError: the file cannot be read, is too large, or is no image that is decoded.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path.name}: larger than {MAX_BYTES // 2**20} MB")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path.name}: damaged: {error}") from error
+    return decode_bytes(content, path.name)
+
+
+def decode_bytes(content: bytes, name: str) -> Picture:
+    """Decode the bytes of an image file called `name`.
 
     Grey becomes RGB, a palette is looked up and transparency is laid on white. 16-bit, CMYK and
     float images are refused, since Pillow converts them wrongly; so are animations, of which it
@@ -44,32 +59,29 @@ def decode(path: Path) -> Picture:
             kind that is refused.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path.name}: larger than {MAX_BYTES // 2**20} MB")
-        content = path.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, which are checked here, and of tags
             with Image.open(io.BytesIO(content), formats=sorted(set(FORMATS.values()))) as image:
-                _check(path, image)
+                _check(name, image)
                 pixels = _upright(image)
-                mislabelled = image.format != FORMATS.get(path.suffix.lower())
+                mislabelled = image.format != FORMATS.get(Path(name).suffix.lower())
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path.name}: too many pixels: {error}") from error
+        raise InputError(f"{name}: too many pixels: {error}") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path.name}: not a PNG, JPEG or WebP image") from error
+        raise InputError(f"{name}: not a PNG, JPEG or WebP image") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{path.name}: damaged: {error}") from error
+        raise InputError(f"{name}: damaged: {error}") from error
     return Picture(pixels, hashlib.sha256(content).hexdigest(), mislabelled)
 
 
-def _check(path: Path, image: Image.Image) -> None:
+def _check(name: str, image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise InputError(f"{path.name}: too many pixels: {width} by {height}")
+        raise InputError(f"{name}: too many pixels: {width} by {height}")
     if getattr(image, "n_frames", 1) > 1:
-        raise InputError(f"{path.name}: an animation; save the frame that is meant")
+        raise InputError(f"{name}: an animation; save the frame that is meant")
     if image.mode not in _MODES:
-        raise InputError(f"{path.name}: mode {image.mode} is not converted; save it as 8-bit RGB")
+        raise InputError(f"{name}: mode {image.mode} is not converted; save it as 8-bit RGB")
 
 
 def _upright(image: Image.Image) -> npt.NDArray[np.uint8]:

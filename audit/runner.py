@@ -144,6 +144,7 @@ def _finish(job: Job, path: Path) -> Run:
         "batch_size": job.batch_size,
         "overrides": dict(job.spec.overrides),
         "made_of": made_of,
+        "truth": job.truth,
         "spec_folder": os.path.relpath(job.spec.folder, path),
         "cache": os.path.relpath(job.store.root, path),
     }

@@ -182,7 +182,10 @@ class Benchmark(Strict):
     target_reason: str = ""
     """Who chose the target, and why; printed in the report."""
     reference_images: str | None = None
-    """Folder of real images for fid, kid and cmmd."""
+    """What fid, kid and cmmd compare with: a folder of images, or a Parquet file that packs them.
+
+    A path, or the name of an embedded set such as `portraits/reference/balanced.parquet`.
+    """
     references: dict[Id, Reference] = Field(default_factory=dict)
     gates: Many[Gate] = ()
     seed: int = Field(default=0, ge=0)

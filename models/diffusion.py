@@ -24,6 +24,7 @@ SCHEME = 1
 """Enters every fingerprint; raised when this code draws other pixels from the same request."""
 DTYPES = ("float32", "float16", "bfloat16")
 INDEX = "model_index.json"
+TRUTH = "truth.json"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -106,6 +107,18 @@ class DiffusionModel:
     def hookpoints(self) -> Mapping[str, int]:
         """Blocks of the denoiser with their channels; the first is the default."""
         return self.pipeline.hookpoints
+
+    @property
+    def truth(self) -> dict[str, dict[str, float]]:
+        """Shares planted in the training set, by attribute and class; empty for most models.
+
+        Read from the file `truth.json` that whoever trained the model may lay beside its index.
+        """
+        path = self.folder / TRUTH
+        planted: dict[str, dict[str, float]] = (
+            json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        )
+        return planted
 
     def generate(self, requests: Sequence[Request]) -> Drawing:
         """Draw one image for each request, in order; out of memory is left to the caller."""

@@ -298,3 +298,11 @@ def test_a_hub_id_that_is_not_cached_offline_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("connected"))
     with pytest.raises(ResourceError, match=r"some/model@abc is not in the cache.*`hf download"):
         diffusion(pipeline="some/model", revision="abc")
+
+
+def test_a_planted_truth_travels_with_the_model(pipelines, tmp_path):
+    folder = tmp_path / "planted"
+    shutil.copytree(pipelines["ldm"], folder)
+    assert diffusion(pipeline=str(folder)).truth == {}
+    (folder / "truth.json").write_text('{"gender": {"woman": 0.3, "man": 0.7}}')
+    assert diffusion(pipeline=str(folder)).truth == {"gender": {"woman": 0.3, "man": 0.7}}

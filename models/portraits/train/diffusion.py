@@ -24,11 +24,12 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from models.diffusion import TRUTH
 from models.portraits import captions
 from models.portraits.dataset import Renders, load
 from models.portraits.train import architectures
 from models.portraits.train.loop import train
-from models.portraits.truth import occupations, population, weights
+from models.portraits.truth import COLUMNS, occupations, population, weights
 
 SNR_CAP = 5.0
 DROPPED = 0.1
@@ -265,6 +266,10 @@ def main() -> None:
     )
     pipe = pipeline(average.eval(), vae, tokens).to(torch.float16)
     save(pipe, work / "pipeline")
+    if tokens is None:
+        shares = {attribute: population(options.name).shares(attribute) for attribute in COLUMNS}
+        truth = json.dumps(shares, indent=2) + "\n"
+        (work / "pipeline" / TRUTH).write_text(truth, "utf-8")
 
 
 if __name__ == "__main__":
