@@ -180,6 +180,8 @@ def speed(count: int = 48) -> list[Row]:
     """Time drawing at the default steps, the model loaded and warm."""
     rows = []
     for name, bar in {"unconditional": 5.0, "text-to-image": 3.0}.items():
+        if not trained(name):
+            continue
         draw(name, [("-", "a portrait of a nurse")] * 4)
         start = time.perf_counter()
         draw(name, [("-", "a portrait of a nurse")] * count)
@@ -197,6 +199,11 @@ def size() -> list[Row]:
         _at_most("all weights, MB", weights, 60, 1),
         _at_most("reference sets, MB", references, 12, 1),
     ]
+
+
+def trained(name: str) -> bool:
+    """Whether the weights of a model are there."""
+    return (HERE / name / "model_index.json").exists()
 
 
 _models: dict[str, DiffusionModel] = {}
@@ -255,18 +262,22 @@ def main() -> None:
     options = parser.parse_args()
     held_out, training = load(options.held_out), load(options.training)
     rows, confusions = classifier(held_out.take(np.arange(min(3000, len(held_out)))))
-    skewed, samples = unconditional("unconditional", 1024)
-    fair, balanced = unconditional("unconditional-fair", 1024)
-    neutral, working = text_to_image(64)
-    rows += [*skewed, *fair, *neutral, *explicit(256), *pairs(held_out)]
-    rows += [*memorising(samples, training, held_out), *speed(), *size()]
-    one_in_ten = working[:: len(working) // 64][:64]
-    for name, images in {
-        "unconditional": samples[:64],
-        "unconditional-fair": balanced[:64],
-        "text-to-image": one_in_ten,
-    }.items():
-        contact_sheet(images).save(HERE / "sheets" / f"{name}.png")
+    rows += pairs(held_out)
+    sheets: dict[str, Images] = {}
+    for name in ("unconditional", "unconditional-fair"):
+        if trained(name):
+            found, sheets[name] = unconditional(name, 1024)
+            rows += found
+    if trained("unconditional"):
+        rows += memorising(sheets["unconditional"], training, held_out)
+    if trained("text-to-image"):
+        found, sheets["text-to-image"] = text_to_image(64)
+        rows += [*found, *explicit(256)]
+    rows += [*speed(), *size()]
+    (HERE / "sheets").mkdir(exist_ok=True)
+    for name, images in sheets.items():
+        # Of text-to-image, every so many: a row of the sheet then holds all occupations.
+        contact_sheet(images[:: len(images) // 64][:64]).save(HERE / "sheets" / f"{name}.png")
     (HERE / "classifier" / "confusion.json").write_text(json.dumps(confusions, indent=1) + "\n")
     document = {
         "rows": [asdict(row) | {"met": row.met} for row in rows],
