@@ -38,10 +38,11 @@ from audit.spec import Features
 from audit.types import FeatureSet, Model, Probe, Request, StepCodes
 from audit.weights import fingerprint
 
-SCHEME = 1
+SCHEME = 2
 """Enters the name of the folder; raised when this code finds other things in the same model."""
-SCALES = (1.0, 2.0, 4.0, 8.0)
-DOSE_IMAGES = 48
+SCALES = (1.0, 1.5, 2.0)
+"""Of the dose-response, in units of what a latent typically shows in images of its class."""
+DOSE_IMAGES = 64
 log = logging.getLogger(__name__)
 
 
@@ -161,7 +162,7 @@ def dissect(
         lambda step: sae.tokens(recording.at(step, labelled)), recording.steps,
         torch.from_numpy(labels), classes, held_out=torch.from_numpy(tests),
     )  # fmt: skip
-    tally = Tally(len(labelled), recording.steps)
+    tally = Tally(labels, len(classes), recording.steps)
     rank = build("rankings", wanted.ranking.name, **wanted.ranking.options)
     effects = rank(tally.passing(step_codes(recording, labelled, labels, sae, heads)))
     order = np.argsort(-effects, axis=1, kind="stable")[:, : wanted.top]
@@ -188,7 +189,8 @@ def dissect(
         "h_classifier": {"accuracy": list(heads.accuracy), "chance": 1 / len(classes)},
         "latents": latents,
     }
-    return Dissection(features, sae, heads, evidence=evidence)
+    typical = torch.from_numpy(tally.by_class).float()
+    return Dissection(features, sae, heads, typical, evidence=evidence)
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
+from torch import Tensor
 
 from audit import h_classifier
 from audit import sae as autoencoder
@@ -17,6 +18,7 @@ from audit.sae import SAE
 from audit.types import FeatureSet, Floats
 
 FILE = "features.json"
+TYPICAL = "typical.safetensors"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Dissection:
     features: FeatureSet
     sae: SAE
     heads: HClassifier
+    typical: Tensor
+    """[K, P, L] mean activation of every latent at each position, by the class of the image."""
     doses: tuple[Dose, ...] = ()
     """By rising scale, on seeds that neither the discovery nor an audit draws."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -69,9 +73,12 @@ class Dissection:
 
     def save(self, folder: Path) -> None:
         """Write all parts into a folder; `features.json` comes last and commits them."""
+        from safetensors.torch import save_file
+
         folder.mkdir(parents=True, exist_ok=True)
         self.sae.save(folder)
         self.heads.save(folder)
+        save_file({"typical": self.typical.contiguous()}, folder / TYPICAL)
         document = {
             "features": asdict(self.features),
             "doses": [asdict(dose) for dose in self.doses],
@@ -99,7 +106,14 @@ def load(folder: Path) -> Dissection:
         evidence = document["evidence"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / FILE}: not a feature set of this suite: {error}") from error
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        typical = load_file(folder / TYPICAL)["typical"]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise InputError(f"{folder / TYPICAL}: missing or damaged: {error}") from error
     sae = autoencoder.load(folder)
     if sae.fingerprint != features.sae:
         raise InputError(f"{folder}: the SAE is not the one that the feature set was found in")
-    return Dissection(features, sae, h_classifier.load(folder), doses, evidence, folder)
+    return Dissection(features, sae, h_classifier.load(folder), typical, doses, evidence, folder)

@@ -41,12 +41,11 @@ def with_doses(
     scale alone.
     """
     doses = list(_respond(model, probe, "steer", found, requests, scales, batch_size))
-    # A scale of 1 changes nothing, whichever the latents.
-    control = [response for response in doses if response.dose.scale == 1]
-    last = [scale for scale in scales if scale != 1][-1:]
-    control += _respond(model, probe, "random-features", found, requests, last, batch_size)
+    last = scales[-1:]
+    control = _respond(model, probe, "random-features", found, requests, last, batch_size)
     evidence = {
         **found.evidence,
+        "dosed": {"mode": "add", "others": 0.0, "scales": list(map(float, scales))},
         "doses": [response.plain() for response in doses],
         "control_doses": [response.plain() for response in control],
     }

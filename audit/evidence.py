@@ -18,13 +18,15 @@ IMAGES = 6
 class Tally:
     """Sums over codes that pass by on their way to a ranking."""
 
-    def __init__(self, images: int, steps: int) -> None:
-        self.by_image = np.zeros((images, 0))
+    def __init__(self, labels: npt.NDArray[np.int64], classes: int, steps: int) -> None:
+        self.labels = labels
+        self.counts = np.bincount(labels, minlength=classes)
+        self.by_image = np.zeros((len(labels), 0))
         """[N, L] mean activation of a latent in an image."""
         self.by_step = np.zeros((steps, 0))
         """[T, L]."""
-        self.by_position = np.zeros((0, 0))
-        """[P, L]."""
+        self.by_class = np.zeros((classes, 0, 0))
+        """[K, P, L] mean over steps and the images of a class."""
         self._seen = np.zeros(steps, int)
 
     def passing(self, codes: Iterator[StepCodes]) -> Iterator[StepCodes]:
@@ -34,15 +36,24 @@ class Tally:
             if not self.by_image.shape[1]:
                 self.by_image = np.zeros((len(self.by_image), z.shape[2]))
                 self.by_step = np.zeros((len(self.by_step), z.shape[2]))
-                self.by_position = np.zeros(z.shape[1:])
+                self.by_class = np.zeros((len(self.by_class), *z.shape[1:]))
             n, steps = len(self.by_image), len(self.by_step)
             first = self._seen[batch.step]
             self._seen[batch.step] += len(z)
             over_positions = z.mean(axis=1, dtype=np.float64)
             self.by_image[first : first + len(z)] += over_positions / steps
             self.by_step[batch.step] += over_positions.sum(axis=0) / n
-            self.by_position += z.sum(axis=0, dtype=np.float64) / (n * steps)
+            for k, count in enumerate(self.counts):
+                of_class = z[self.labels[first : first + len(z)] == k]
+                self.by_class[k] += of_class.sum(axis=0, dtype=np.float64) / (
+                    max(count, 1) * steps
+                )
             yield batch
+
+    @property
+    def by_position(self) -> Floats:
+        """[P, L] mean over steps and all images."""
+        return np.asarray(np.tensordot(self.counts / self.counts.sum(), self.by_class, 1))
 
 
 def describe(

@@ -38,7 +38,8 @@ class LatentEdit:
             sae: Of the hookpoint.
             latents: F ids.
             factors: [K, F]; 1 changes nothing, 0 removes.
-            amounts: [K, F] in units of the activation; 0 changes nothing.
+            amounts: [K, F] or, by position, [K, P, F]; in units of the activation. 0 changes
+                nothing.
             class_of: Gives the row of a request.
             window: Part of the sampling steps that is edited; 0 is the noisiest step, 1 the end.
             positions: The ones edited, in reading order; all if not given.
@@ -70,7 +71,8 @@ class LatentEdit:
             return x
         rows = [self.class_of(request) for request in moment.requests]
         factors = self.factors[rows][:, None].to(x.device)
-        amounts = self.amounts[rows][:, None].to(x.device)
+        amounts = self.amounts[rows].to(x.device)
+        amounts = amounts[:, None] if amounts.ndim == 2 else amounts
         if not self.leak and bool((factors == 1).all() and (amounts == 0).all()):
             return x
         sae = self.sae.to(x.device)

@@ -115,7 +115,7 @@ def dissection(model):
         latents={"woman": (0, 1), "man": (2, 3)},
         effects={"woman": (2.0, 1.0), "man": (2.0, 1.0)},
     )
-    return Dissection(features, sae, heads)
+    return Dissection(features, sae, heads, torch.ones(2, sizes[0] // sae.config["width"], 32))
 
 
 @pytest.mark.parametrize("name", sorted(plugins("mitigations")))

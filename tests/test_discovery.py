@@ -76,8 +76,8 @@ def test_a_scale_of_one_and_the_identity_draw_the_very_pixels(found):
     model = PlantedModel()
     baseline = model.generate(requests(20)).images
     for same in (
-        steer(features=found, target=EVEN, scale=1.0),
-        steer(features=found, target=EVEN, scale=0.0, mode="add"),
+        steer(features=found, target=EVEN, scale=1.0, mode="multiply"),
+        steer(features=found, target=EVEN, scale=0.0, mode="add", others=1.0),
         identity(features=found),
     ):
         with same.applied(model) as changed:
@@ -95,13 +95,29 @@ def test_the_window_and_the_positions_bound_the_edit(found):
         "few": {"positions": [0, 1]},
     }
     for name, option in options.items():
-        mitigation = steer(features=found, target={"light": {"bright": 1}}, scale=3, **option)
+        mitigation = steer(
+            features=found, target={"light": {"bright": 1}}, scale=3, mode="multiply", **option
+        )
         with mitigation.applied(model) as changed:
             drawn[name] = changed.generate(requests(40)).images.mean()
     assert drawn["all"] > max(drawn["late"], drawn["early"], drawn["few"])
     assert min(drawn.values()) > model.generate(requests(40)).images.mean()
     with pytest.raises(SpecError, match="need 0 <= from < to <= 1"):
         steer(features=found, target=EVEN, scale=2, start=0.9, stop=0.1)
+
+
+def test_adding_reaches_images_in_which_the_latents_are_silent(found):
+    """One unit replaces what the other class shows by what this class shows."""
+    assert found.typical.shape == (2, 16, found.sae.decoder.shape[0])
+    for row, name in enumerate(found.features.classes):
+        latent = found.features.latents[name][0]
+        assert found.typical[row, :, latent].mean() > found.typical[1 - row, :, latent].mean()
+    read = {}
+    for name in found.features.classes:
+        mitigation = steer(features=found, target={"light": {name: 1.0}}, scale=1.0)
+        with mitigation.applied(PlantedModel()) as model:
+            read[name] = model.generate(requests(40)).images.mean(axis=(1, 2, 3))
+    assert read["dark"].max() < read["bright"].min()
 
 
 def test_evidence_is_plain_and_complete(found):
@@ -116,7 +132,7 @@ def test_evidence_is_plain_and_complete(found):
     assert len(best["positions"]) == 16
     assert len(best["images"]) == 6
     assert [dose["scale"] for dose in evidence["doses"]] == [1, 2, 4]
-    assert all(np.sum(dose["counts"]) == 48 for dose in evidence["doses"])
+    assert all(np.sum(dose["counts"]) == 64 for dose in evidence["doses"])
 
 
 def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
@@ -145,6 +161,8 @@ def test_what_does_not_fit_is_said(found, tmp_path):
             pass
     with pytest.raises(SpecError, match="did you mean 'multiply'"):
         steer(features=found, target=EVEN, scale=2, mode="multiplly")
+    with pytest.raises(SpecError, match="calibrated for mode add"):
+        steer(features=found, target=EVEN, mode="multiply")
     with pytest.raises(SpecError, match="needs a dose-response"):
         steer(features=replace(found, doses=()), target=EVEN)
     with pytest.raises(SpecError, match="does not read 'age'"):

@@ -48,7 +48,7 @@ def found():
         "light", CLASSES, "block", "planted", sae.fingerprint, "by-hand",
         {"dark": (8,), "bright": (0,)}, {"dark": (1.0,), "bright": (1.0,)},
     )  # fmt: skip
-    return Dissection(features, sae, heads)
+    return Dissection(features, sae, heads, torch.ones(2, SIDE**2, WIDTH))
 
 
 def light(mitigation, count=60):
@@ -77,7 +77,7 @@ def test_fingerprints_differ_where_pixels_may(found):
         steer(features=found, target=target, scale=scale, **options).fingerprint
         for target in (EVEN, BRIGHT)
         for scale in (2.0, 3.0)
-        for options in ({}, {"seed": 1}, {"mode": "add"}, {"start": 0.5}, {"positions": [1]})
+        for options in ({}, {"seed": 1}, {"mode": "multiply"}, {"start": 0.5}, {"positions": [1]})
     ]
     assert len(set(prints)) == len(prints)
 
@@ -85,9 +85,11 @@ def test_fingerprints_differ_where_pixels_may(found):
 @pytest.mark.parametrize(
     "push",
     [
-        lambda found, target, much: steer(features=found, target=target, scale=1 + 2 * much),
         lambda found, target, much: steer(
-            features=found, target=target, scale=much / 20, mode="add"
+            features=found, target=target, scale=1 + 2 * much, mode="multiply"
+        ),
+        lambda found, target, much: steer(
+            features=found, target=target, scale=much / 20, mode="add", others=1.0
         ),
         lambda found, target, much: h_direction(features=found, target=target, scale=much / 4),
         lambda found, target, much: distribution_guidance(

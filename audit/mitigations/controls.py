@@ -65,6 +65,8 @@ def random_features(
     features: Dissection,
     target: Mapping[str, Mapping[str, float]],
     scale: float | str = "auto",
+    mode: str = "add",
+    others: float | None = None,
     draws: int = 0,
     seed: int = 0,
 ) -> LatentSteering:
@@ -74,6 +76,8 @@ def random_features(
         features: The feature set; the latents drawn are none of its own.
         target: By attribute: the share wanted of each class.
         scale: As for `steer`.
+        mode: As for `steer`.
+        others: As for `steer`.
         draws: Which of many random sets to take.
         seed: Of the assignment, the same as for `steer`.
 
@@ -97,4 +101,4 @@ def random_features(
             free.remove(chosen[-1])
         latents[name] = tuple(chosen)
     control = replace(features, features=replace(found, latents=latents, ranking="random"))
-    return steer(features=control, target=target, scale=scale, seed=seed)
+    return steer(features=control, target=target, scale=scale, mode=mode, others=others, seed=seed)

@@ -1,6 +1,8 @@
-"""Steer images to the target shares by scaling the SAE latents that carry an attribute.
+"""Steer images to the target shares by the SAE latents that carry an attribute.
 
-Source: DiffLens, Shi et al. 2025 (arXiv:2503.20483); here the class is drawn per image.
+Source: DiffLens, Shi et al. 2025 (arXiv:2503.20483). Here the class is drawn per image, and what
+is added is what the latents typically show in images of that class: multiplying acts only on
+latents that already fire, which are few in an image of another class.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,8 +65,8 @@ def steer(
     features: Dissection,
     target: Mapping[str, Mapping[str, float]],
     scale: float | str = "auto",
-    mode: str = "multiply",
-    others: float = 1.0,
+    mode: str = "add",
+    others: float | None = None,
     start: float = 0.0,
     stop: float = 1.0,
     positions: Sequence[int] | None = None,
@@ -79,13 +81,14 @@ def steer(
     Args:
         features: The feature set.
         target: By attribute: the share wanted of each class.
-        scale: For `multiply` 1 changes nothing; for `add` 0 changes nothing, in units of the
-            activation. `auto` takes the smallest scale that brought the debiased FD within .05 on
-            the seeds of the dose-response, and steers to each class as often as the response there
-            asks for.
-        mode: `multiply` or `add`; `assign` sets latents to the scale, which is what DiffLens' code
-            for Stable Diffusion calls adding.
-        others: Factor of the latents of all other classes.
+        scale: For `multiply` 1 changes nothing. For `add` it is in units of what each latent shows
+            at each position in images of the class. `auto` takes the smallest scale that brought
+            the debiased FD within .05 on the seeds of the dose-response, and steers to each class
+            as often as the response there asks for.
+        mode: `add`; `multiply`, the default form of DiffLens; `assign` sets latents to the scale,
+            which is what DiffLens' code for Stable Diffusion calls adding.
+        others: Factor of the latents of all other classes: 1 leaves and 0 removes them. If not
+            given, `add` removes them and the other modes leave them.
         start: Where in sampling steering starts; 0 is the noisiest step.
         stop: Where it ends; 1 is the last step.
         positions: Positions edited, in reading order; all if not given.
@@ -105,8 +108,11 @@ def steer(
         target.get(found.attribute) or dict.fromkeys(found.classes, 1 / len(found.classes))
     )
     if scale == "auto":
-        if mode != "multiply":
-            raise SpecError("steer: `scale: auto` is calibrated for mode multiply; give a number")
+        if (mode, others) != ("add", None) or (top, positions, start, stop) != (None, None, 0, 1):
+            raise SpecError(
+                "steer: `scale: auto` is calibrated for mode add of all latents at all positions"
+                " and steps; give a number"
+            )
         wanted = np.array([shares.get(name, 0.0) for name in found.classes])
         dose, solved = calibrated(features.doses, wanted)
         scale, shares = dose.scale, dict(zip(found.classes, solved.tolist(), strict=True))
@@ -115,12 +121,16 @@ def steer(
     assignment = Assignment(found.classes, shares, seed=seed, draw=draw)
     latents = sorted({latent for ids in found.latents.values() for latent in ids[:top]})
     factors = torch.ones(len(found.classes), len(latents))
-    amounts = torch.zeros_like(factors)
+    typical = features.typical[..., latents]
+    amounts = torch.zeros_like(typical)
+    left = others if others is not None else 0.0 if mode == "add" else 1.0
     for row, name in enumerate(found.classes):
         own = [latents.index(latent) for latent in found.latents[name][:top]]
-        factors[row] = others
+        factors[row] = left
         factors[row, own] = {"multiply": float(scale), "add": 1.0, "assign": 0.0}[mode]
-        amounts[row, own] = 0.0 if mode == "multiply" else float(scale)
+        if mode != "multiply":
+            unit = typical[row, :, own] if mode == "add" else 1.0
+            amounts[row, :, own] = float(scale) * unit
     edit = LatentEdit(
         features.sae, latents, factors, amounts, class_of=assignment, window=(start, stop),
         positions=positions, leak=leak_decoder_bias,
