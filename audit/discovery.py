@@ -40,7 +40,7 @@ from audit.weights import fingerprint
 
 SCHEME = 2
 """Enters the name of the folder; raised when this code finds other things in the same model."""
-SCALES = (1.0, 1.5, 2.0)
+SCALES = (1.5, 2.0, 3.0)
 """Of the dose-response, in units of what a latent typically shows in images of its class."""
 DOSE_IMAGES = 64
 log = logging.getLogger(__name__)
