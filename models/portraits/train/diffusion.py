@@ -267,7 +267,11 @@ def main() -> None:
     pipe = pipeline(average.eval(), vae, tokens).to(torch.float16)
     save(pipe, work / "pipeline")
     if tokens is None:
-        shares = {attribute: population(options.name).shares(attribute) for attribute in COLUMNS}
+        planted = population(options.name)
+        shares = {
+            attribute: {name: round(share, 6) for name, share in planted.shares(attribute).items()}
+            for attribute in COLUMNS
+        }
         truth = json.dumps(shares, indent=2) + "\n"
         (work / "pipeline" / TRUTH).write_text(truth, "utf-8")
 
