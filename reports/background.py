@@ -87,7 +87,7 @@ def chosen_by(target_source: str) -> str:
             "Even shares: the default of the suite, which the spec left as it is. "
             "That is a choice, not a fact."
         )
-    return f"Chosen in the spec: {target_source}."
+    return f"Chosen in the spec: {target_source.rstrip('.')}."
 
 
 def probes(source: Source) -> Table | None:

@@ -174,11 +174,15 @@ def worse(one: int, other: int) -> int:
 
 
 def summary(done: "Run") -> list[str]:
-    """Return a line for every attribute, arm and probe, and one for every gate."""
+    """Return a line for every attribute, arm and probe, and one for every gate.
+
+    Attributes together are left to the report: their shares do not fit on a line.
+    """
     results = done.results
     rows = [["attribute", "arm", "probe", "shares", "fd_debiased"]]
     for entry in results.measurements:
-        if entry.metric != "fd_debiased" or entry.prompt is not None:
+        together = "+" in (entry.attribute or "")
+        if entry.metric != "fd_debiased" or entry.prompt is not None or together:
             continue
         about = (entry.arm, entry.attribute, entry.probe, None)
         shares = [
