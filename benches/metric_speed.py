@@ -1,6 +1,6 @@
 """How fast the statistics are: 12 arms, 150 prompts, 100,000 rows, intervals included.
 
-`python benches/statistics.py` prints seconds of processor time and the peak of memory.
+`python benches/metric_speed.py` prints seconds of processor time and the peak of memory.
 """
 
 import resource
