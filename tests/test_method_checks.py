@@ -1,7 +1,7 @@
 """DiffLens' arithmetic against independent formulas, written here with autograd and convolutions.
 
 Where the released code deviates from the paper, the option that repeats the deviation is checked
-too. None of its lines is used; `tests/official/` compares with a clone that the user supplies.
+too. None of its lines is used.
 """
 
 from dataclasses import replace
