@@ -14,6 +14,24 @@ SHIFT = 3
 """Largest shift in pixels, either way."""
 
 
+def views(
+    images: Tensor, latents: Tensor, vae: AutoencoderTiny, rows: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Return a batch [N, 3, H, W] in [-1, 1] of the renders at `rows`, the second half redrawn.
+
+    Args:
+        images: [M, 3, H, W] uint8, all renders.
+        latents: [M, C, h, w], of the same renders.
+        vae: Redraws them.
+        rows: [N] which renders.
+        generator: Of the noise and of the augmentation.
+    """
+    half = len(rows) // 2
+    plain = images[rows[:half]].float() / 127.5 - 1
+    redrawn = redraw(vae, latents[rows[half:]].float(), generator)
+    return augment(torch.cat([plain, redrawn]), generator)
+
+
 def redraw(vae: AutoencoderTiny, latents: Tensor, generator: torch.Generator) -> Tensor:
     """Return images [N, 3, H, W] in [-1, 1] decoded from slightly noised latents [N, C, h, w]."""
     strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, generator=generator)

@@ -13,7 +13,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
 from models.portraits.dataset import load
-from models.portraits.train.augmentation import augment, redraw
+from models.portraits.train.augmentation import views
 from models.portraits.train.diffusion import encode
 from models.portraits.train.loop import train
 from models.portraits.truth import COLUMNS, occupations, read
@@ -62,10 +62,7 @@ def main() -> None:
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
         rows = torch.randint(count, (options.batch,), generator=generator)
-        half = options.batch // 2
-        redrawn = redraw(vae, latents[0, rows[half:]].float(), generator)
-        batch = torch.cat([images[rows[:half]].float() / 127.5 - 1, redrawn])
-        batch = augment(batch, generator).to(options.device)
+        batch = views(images, latents[0], vae, rows, generator).to(options.device)
         logits, values = network(batch)
         total = sum(
             nn.functional.cross_entropy(logits[name], indices[name][rows].to(options.device))

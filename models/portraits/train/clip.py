@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from models.portraits import captions
 from models.portraits.dataset import RESOLUTION, load
 from models.portraits.train.architectures import TOKENS, tokenizer
-from models.portraits.train.augmentation import augment, redraw
+from models.portraits.train.augmentation import views
 from models.portraits.train.diffusion import encode
 from models.portraits.train.loop import train
 
@@ -102,10 +102,7 @@ def main() -> None:
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
         rows = torch.randint(count, (options.batch,), generator=generator)
-        half = options.batch // 2
-        plain = images[rows[:half]].float() / 127.5 - 1
-        redrawn = redraw(vae, latents[0, rows[half:]].float(), generator)
-        batch = augment(torch.cat([plain, redrawn]), generator).to(options.device)
+        batch = views(images, latents[0], vae, rows, generator).to(options.device)
         rng = np.random.default_rng(step)
         value: Tensor = model(batch, ids([caption(row, rng) for row in rows.tolist()]))
         return value
