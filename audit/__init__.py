@@ -16,12 +16,12 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "load": "audit.spec",
-    "plan": "audit.planning",
+    "load": "audit.spec.spec",
+    "plan": "audit.spec.planning",
     "run": "audit.runner",
     "classify": "audit.runner",
     "measure": "audit.runner",
-    "Run": "audit.folder",
+    "Run": "audit.storage.folder",
     "compare": "audit.comparison",
 }
 """For users; inside the package every name is imported from where it is defined."""

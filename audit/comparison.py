@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from audit.errors import InputError, unknown
-from audit.folder import SPEC, Run
 from audit.measuring.arrangement import groups_of
 from audit.measuring.comparisons import differences, pairs
 from audit.measuring.families import adjust
 from audit.measuring.flips import flips
 from audit.measuring.votes import arrange, spread_counts
-from audit.results import Difference, Entry, Flips
-from audit.spec import Benchmark, load
+from audit.spec.spec import Benchmark, load
+from audit.storage.folder import SPEC, Run
+from audit.storage.results import Difference, Entry, Flips
 
 SAME = ("classes", "target", "inference", "unit")
 """What an estimand must share for two numbers to be compared."""

@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from audit import embedding, error_cards, results
-from audit.error_cards import ErrorCard
 from audit.errors import InputError
-from audit.folder import RESULTS, Run
-from audit.gates import decide
-from audit.measurement import Measured, measure
+from audit.images import embedding
+from audit.measuring import error_cards
+from audit.measuring.error_cards import ErrorCard
+from audit.measuring.gates import decide
+from audit.measuring.measurement import Measured, measure
 from audit.measuring.quality import Embeddings
 from audit.progress import Progress
-from audit.results import Entry, FeatureRecord, Provenance, Results, Warned
-from audit.spec import Benchmark
-from audit.store import Store
+from audit.spec.spec import Benchmark
+from audit.storage import results
+from audit.storage.folder import RESULTS, Run
+from audit.storage.results import Entry, FeatureRecord, Provenance, Results, Warned
+from audit.storage.store import Store
+from audit.storage.weights import embedded
 from audit.supply import Supply
-from audit.weights import embedded
 
 
 def conclude(

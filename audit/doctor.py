@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audit.errors import AuditError
 from audit.registry import KINDS, plugins
-from audit.store import Store
+from audit.storage.store import Store
 
 PACKAGES = (
     "torch",

@@ -6,27 +6,27 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit import folder
-from audit.classification import Reader
-from audit.drawing import BATCH_SIZE, Arm
 from audit.errors import InputError
-from audit.filling import Filling, filling
-from audit.folder import Run, RunFolder
-from audit.generation import generate
-from audit.label_table import LabelTable
-from audit.planning import plan
+from audit.images.classification import Reader
+from audit.images.drawing import BATCH_SIZE, Arm
+from audit.images.filling import Filling, filling
+from audit.images.generation import generate
+from audit.images.label_table import LabelTable
+from audit.images.sources import ImageFolder, image_folder
 from audit.progress import Progress, Silent
 from audit.rendering import render
-from audit.results import FeatureRecord, Warned
-from audit.sources import ImageFolder, image_folder
-from audit.spec import Benchmark, Spec
-from audit.store import Store
+from audit.spec.planning import plan
+from audit.spec.spec import Benchmark, Spec
+from audit.storage import folder
+from audit.storage.folder import Run, RunFolder
+from audit.storage.results import FeatureRecord, Warned
+from audit.storage.store import Store
+from audit.storage.weights import fingerprint
 from audit.supply import Supply
 from audit.types import Request
-from audit.weights import fingerprint
 
 if TYPE_CHECKING:
-    from audit.dissection import Dissection
+    from audit.features.dissection import Dissection
 
 
 @dataclass
@@ -158,7 +158,7 @@ class Job:
     def dissection(self, name: str) -> "Dissection":
         """Return a feature set: found, or read from the store."""
         if name not in self.dissections:
-            from audit.discovery import discover  # heavy: torch
+            from audit.features.discovery import discover  # heavy: torch
 
             wanted = self.spec.features[name]
             written = self.spec.models[wanted.model]

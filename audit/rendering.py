@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from audit import atomic, folder
+from audit.storage import atomic, folder
 
 
 def render(path: Path) -> None:

@@ -7,18 +7,19 @@ from typing import Any
 
 import yaml
 
-from audit import atomic, folder, registry
-from audit.component import Component
-from audit.drawing import BATCH_SIZE
+from audit import registry
 from audit.errors import IncompleteError, SpecError, unknown
-from audit.folder import Run, RunFolder
+from audit.images.drawing import BATCH_SIZE
 from audit.interrupts import interruptible
 from audit.job import Job
 from audit.progress import Progress, Silent
-from audit.prompts import slug
 from audit.rendering import render
-from audit.spec import VERSION, Benchmark, Spec, load
-from audit.store import Store, default_root
+from audit.spec.component import Component
+from audit.spec.prompts import slug
+from audit.spec.spec import VERSION, Benchmark, Spec, load
+from audit.storage import atomic, folder
+from audit.storage.folder import Run, RunFolder
+from audit.storage.store import Store, default_root
 from audit.supply import Supply
 from audit.types import CLASSES
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from audit import registry
-from audit.component import Component
-from audit.spec import Benchmark, Spec
+from audit.spec.component import Component
+from audit.spec.spec import Benchmark, Spec
 from audit.types import Encoder, Mitigation, Model, Probe
 
 

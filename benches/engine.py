@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.drawing import Arm
-from audit.filling import filling
-from audit.generation import generate
+from audit.images.drawing import Arm
+from audit.images.filling import filling
+from audit.images.generation import generate
 from audit.mitigations.none import none
-from audit.planning import seed
 from audit.progress import Silent
-from audit.store import Store
+from audit.spec.planning import seed
+from audit.storage.store import Store
 from audit.types import Drawing, Request, State
 
 ROUNDS = 3

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from audit.features.sae import SAE, fvu
 from audit.rankings.integrated_gradients import attributions
-from audit.sae import SAE, fvu
 from audit.types import StepCodes
 
 WIDTH, LATENTS, K, TOKENS = 512, 4096, 32, 4096
@@ -98,7 +98,7 @@ def attribution(repeats: int, images: int = 4, positions: int = 64, classes: int
 
 
 def drawing(pipeline: str, repeats: int, device: str, count: int = 16, steps: int = 20) -> None:
-    from audit.latent_edit import LatentEdit
+    from audit.features.latent_edit import LatentEdit
     from audit.types import Request
     from models.diffusion import diffusion
 

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pandas as pd
 
-from audit.measurement import measure
-from audit.spec import Benchmark
+from audit.measuring.measurement import measure
+from audit.spec.spec import Benchmark
 
 CLASSES = {
     "gender": ("woman", "man"),

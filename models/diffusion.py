@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError, unknown
+from audit.storage.weights import PICKLED, fingerprint
 from audit.types import Drawing, Edit, Request
-from audit.weights import PICKLED, fingerprint
 
 if TYPE_CHECKING:
     from models.pipeline import PipelineModel

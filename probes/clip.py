@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.errors import SpecError
-from audit.image_text import EMBEDDED, ImageText, resolve
+from audit.images.image_text import EMBEDDED, ImageText, resolve
+from audit.storage.weights import fingerprint
 from audit.types import Images, Readings, State
-from audit.weights import fingerprint
 from probes import groups
 from probes.outcomes import settle, softmax
 

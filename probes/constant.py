@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from audit.errors import SpecError, unknown
+from audit.storage.weights import fingerprint
 from audit.types import Images, Readings, State
-from audit.weights import fingerprint
 from probes.outcomes import settle
 
 

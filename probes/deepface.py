@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.errors import InputError, ResourceError, SpecError, unknown
+from audit.storage.weights import fingerprint, locate
 from audit.types import Images, Probabilities, Readings
-from audit.weights import fingerprint, locate
 from probes import groups
 from probes.faces import FaceFinder, spread
 from probes.outcomes import settle

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from audit.storage.weights import fingerprint
 from audit.types import Images, Probabilities, Readings, State
-from audit.weights import fingerprint
 from probes import groups
 from probes.faces import FaceFinder, Finding
 from probes.outcomes import settle

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from audit.errors import ResourceError
+from audit.storage.weights import fingerprint
 from audit.types import Images, State
-from audit.weights import fingerprint
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, inclusive."""

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from audit.batches import in_batches
+from audit.images.batches import in_batches
 from audit.types import Images, Probabilities
 
 WEIGHTS = "model.safetensors"

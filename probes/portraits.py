@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from audit.errors import InputError
+from audit.storage.weights import embedded, fingerprint, locate
 from audit.types import Images, Readings, State
-from audit.weights import embedded, fingerprint, locate
 from probes.outcomes import settle
 
 

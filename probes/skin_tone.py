@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.errors import SpecError, unknown
+from audit.storage.weights import fingerprint
 from audit.types import Floats, Images, Probabilities, Readings, State
-from audit.weights import fingerprint
 from probes.faces import FaceFinder, spread
 from probes.outcomes import settle
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from audit.results import Entry
+from audit.storage.results import Entry
 from reports import figures
 from reports.figures import Curve, Mark
 from reports.svg import svg

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from audit.results import Entry, ProbeRecord
+from audit.storage.results import Entry, ProbeRecord
 from reports import figures
 from reports.charts import Chart, mark, part
 from reports.figures import Mark

@@ -1,6 +1,6 @@
 """What a mitigation changes: quality, the other attributes, and who is read otherwise."""
 
-from audit.results import Difference, Flips
+from audit.storage.results import Difference, Flips
 from reports.glossary import title
 from reports.source import Source
 from reports.tables import Cell, Table, entry_cell, table

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from audit.results import FeatureRecord
 from audit.statistics.intervals import wilson
+from audit.storage.results import FeatureRecord
 from reports.charts import Chart, lines
 from reports.figures import Curve
 from reports.source import Source

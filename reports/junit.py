@@ -4,7 +4,7 @@ import re
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from audit.results import GateEntry
+from audit.storage.results import GateEntry
 from reports.glossary import title
 from reports.source import Source
 from reports.verdicts import incomplete

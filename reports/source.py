@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from audit import results
 from audit.errors import InputError
-from audit.results import Entry, Estimand, Results
+from audit.storage import results
+from audit.storage.results import Entry, Estimand, Results
 
 JOINT = "+"
 """Between the names of attributes, and of classes, that are measured together."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from audit.results import Entry
+from audit.storage.results import Entry
 from reports.effects import difference
 from reports.figures import Mark
 from reports.glossary import title

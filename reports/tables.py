@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from audit.results import Entry
+from audit.storage.results import Entry
 from reports.words import bounds, measured, number
 
 

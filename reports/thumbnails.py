@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from audit.errors import InputError
-from audit.pictures import decode
+from audit.storage.pictures import decode
 
 EDGE = 96
 """Longest edge of a thumbnail in pixels; a smaller image keeps its own size."""

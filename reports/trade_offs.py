@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from audit.results import Entry
+from audit.storage.results import Entry
 from reports import figures
 from reports.charts import Chart, mark, part
 from reports.glossary import base, title

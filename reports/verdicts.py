@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audit.results import Entry, GateEntry
+from audit.storage.results import Entry, GateEntry
 from reports.glossary import title
 from reports.source import Source
 from reports.tables import Cell, value_cell

@@ -2,7 +2,7 @@
 
 import re
 
-from audit.results import Entry
+from audit.storage.results import Entry
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 MINUS = "\N{MINUS SIGN}"

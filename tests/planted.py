@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from audit.errors import SpecError
-from audit.sae import SAE
+from audit.features.sae import SAE
 from audit.types import Drawing, Edit, Moment, Readings, Request, State
 
 STEPS = 4

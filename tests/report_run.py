@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from audit import results
-from audit.results import Results
+from audit.storage import results
+from audit.storage.results import Results
 
 CLASSES = {
     "gender": ("woman", "man"),

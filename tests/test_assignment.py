@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from planted import requests
 
-from audit.assignment import Assignment
 from audit.errors import SpecError
+from audit.images.assignment import Assignment
 from audit.types import Request
 
 

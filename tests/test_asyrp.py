@@ -6,8 +6,8 @@ import torch
 from conftest import ldm, stable_diffusion
 from planted import PlantedModel
 
-from audit.asyrp import split
 from audit.errors import SpecError
+from audit.features.asyrp import split
 from audit.types import Request
 from models.diffusion import diffusion
 

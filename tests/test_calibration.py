@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 from tables import benchmark, one, tables
 
-from audit import error_cards
-from audit.calibration import calibrate
 from audit.errors import InputError
-from audit.labelled import Labelled, labelled
-from audit.measurement import measure
+from audit.images.labelled import Labelled, labelled
+from audit.measuring import error_cards
+from audit.measuring.calibration import calibrate
 from audit.measuring.cautions import unequal_errors
+from audit.measuring.measurement import measure
 from audit.types import Readings, State
 
 CLASSES = {"gender": ("woman", "man"), "age": ("young", "adult", "old")}

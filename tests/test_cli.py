@@ -11,13 +11,14 @@ import pytest
 import yaml
 from small_spec import VALID, changed, run, tree, write
 
-from audit import cli, results
+from audit import cli
 from audit.commands import specs
 from audit.commands.runs import worse
 from audit.console import Console
 from audit.errors import IncompleteError, InputError, RefusedError, ResourceError, SpecError
 from audit.interrupts import Interrupted
-from audit.results import GateEntry, Results
+from audit.storage import results
+from audit.storage.results import GateEntry, Results
 
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "deepface", "matplotlib", "pandas")
 
@@ -216,7 +217,7 @@ def test_what_is_raised_becomes_a_line_and_a_status(
     def fail(*args, **kwargs):
         raise raised
 
-    monkeypatch.setattr("audit.spec.load", fail)
+    monkeypatch.setattr("audit.spec.spec.load", fail)
     assert run("validate") == status
     out, err = capsys.readouterr()
     assert says in err
@@ -228,7 +229,7 @@ def test_a_bug_exits_with_70_and_keeps_a_redacted_traceback(here, monkeypatch, c
     def fail(*args, **kwargs):
         raise ZeroDivisionError("hf_abcdefghijkl")
 
-    monkeypatch.setattr("audit.spec.load", fail)
+    monkeypatch.setattr("audit.spec.spec.load", fail)
     monkeypatch.setenv("MY_SECRET", "canary-canary")
     assert run("validate") == 70
     err = capsys.readouterr().err

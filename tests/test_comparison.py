@@ -8,14 +8,14 @@ import pytest
 import yaml
 from tables import tables
 
-from audit import folder, results
-from audit import tables as columns
 from audit.comparison import compare, side
 from audit.errors import InputError
-from audit.folder import Run
-from audit.measurement import measure
-from audit.results import Entry, Provenance, Results
-from audit.spec import load
+from audit.measuring.measurement import measure
+from audit.spec.spec import load
+from audit.storage import folder, results
+from audit.storage import tables as columns
+from audit.storage.folder import Run
+from audit.storage.results import Entry, Provenance, Results
 
 
 def run(path, rows, *, seeds=True, extra=(), probes=None, **given):

@@ -67,7 +67,7 @@ def test_probes(name, weights):
 def test_encoders(name, weights, monkeypatch):
     if name == "portraits-clip":
         clip = weights("encoders", "clip")["model"]
-        monkeypatch.setattr("audit.image_text.embedded", lambda _: tiny_weights.Path(clip))
+        monkeypatch.setattr("audit.images.image_text.embedded", lambda _: tiny_weights.Path(clip))
     check_encoder(
         lambda: build("encoders", name, **weights("encoders", name)),
         images=FACES[:3],
@@ -91,9 +91,9 @@ def dissection(model):
     """A feature set of an untrained SAE and untrained heads, as discovery would leave it."""
     import torch
 
-    from audit.dissection import Dissection
-    from audit.h_classifier import HClassifier
-    from audit.sae import SAE
+    from audit.features.dissection import Dissection
+    from audit.features.h_classifier import HClassifier
+    from audit.features.sae import SAE
 
     torch.manual_seed(0)
     sizes = []

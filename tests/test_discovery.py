@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from planted import STEPS, PlantedModel, PlantedProbe, requests
 
-from audit import dissection
-from audit.discovery import discover
-from audit.dose_response import decided
 from audit.errors import InputError, SpecError
+from audit.features import dissection
+from audit.features.discovery import discover
+from audit.features.dose_response import decided
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.steer import steer
-from audit.spec import Features
+from audit.spec.spec import Features
 
 WANTED = Features.model_construct(
     **{

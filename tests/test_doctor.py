@@ -3,7 +3,7 @@
 import pytest
 
 from audit import doctor
-from audit.store import Store, key
+from audit.storage.store import Store, key
 
 
 @pytest.fixture

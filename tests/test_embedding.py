@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from audit.embedding import of_reference
 from audit.errors import InputError
-from audit.store import Store
+from audit.images.embedding import of_reference
+from audit.storage.store import Store
 
 
 class MeanColour:

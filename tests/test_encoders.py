@@ -11,7 +11,7 @@ from audit.encoders.clip import clip
 from audit.encoders.inception import SIZE, inception, resized
 from audit.encoders.portraits import portraits
 from audit.errors import InputError, RefusedError, ResourceError, SpecError
-from audit.image_text import resolve
+from audit.images.image_text import resolve
 
 FACES = tiny_weights.portraits()
 

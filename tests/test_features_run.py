@@ -3,7 +3,7 @@
 import json
 
 from audit.runner import run
-from audit.spec import load
+from audit.spec.spec import load
 
 SPEC = """
 version: 1

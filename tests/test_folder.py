@@ -5,9 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from audit import folder, tables
 from audit.errors import InputError, ResourceError
-from audit.folder import Run, RunFolder
+from audit.storage import folder, tables
+from audit.storage.folder import Run, RunFolder
 
 ROW = {"arm": "none", "prompt_id": "-", "prompt": "", "index": 0, "seed": 2**62, "status": "ok"}
 

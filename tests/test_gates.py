@@ -3,8 +3,8 @@
 import pytest
 from tables import benchmark, tables
 
-from audit.gates import decide
-from audit.measurement import measure
+from audit.measuring.gates import decide
+from audit.measuring.measurement import measure
 
 
 def verdicts(rows, gates, *, partial="", **given):

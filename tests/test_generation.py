@@ -5,13 +5,13 @@ import pytest
 from fakes import Brighter, Glyph
 from PIL import Image
 
-from audit.drawing import Arm
 from audit.errors import SpecError
-from audit.generation import generate
+from audit.images.drawing import Arm
+from audit.images.generation import generate
+from audit.images.overlap import AHEAD, overlapped
 from audit.mitigations.none import none
-from audit.overlap import AHEAD, overlapped
-from audit.planning import seed
-from audit.store import Store
+from audit.spec.planning import seed
+from audit.storage.store import Store
 from audit.types import Request, State
 
 REQUESTS = [Request("-", "", i, seed(0, "-", i), 1, 1.0) for i in range(10)]

@@ -2,8 +2,8 @@ import pytest
 import torch
 from planted import random_sae
 
-from audit import h_classifier
 from audit.errors import InputError
+from audit.features import h_classifier
 
 CLASSES = ("a", "b", "c")
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from report_run import occupations, unconditional
 
-from audit.results import GateEntry, Results
+from audit.storage.results import GateEntry, Results
 from reports.checklist import items
 from reports.checklist import markdown as checklist
 from reports.junit import junit

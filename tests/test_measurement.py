@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from tables import benchmark, one, tables
 
-from audit.error_cards import Confusion, ErrorCard
 from audit.errors import InputError
-from audit.measurement import measure
+from audit.measuring.error_cards import Confusion, ErrorCard
+from audit.measuring.measurement import measure
 from audit.measuring.quality import Embeddings
 
 EIGHTY = ["woman"] * 16 + ["man"] * 4
@@ -372,7 +372,7 @@ def test_reference_populations_stand_beside_the_target():
 
 
 def _reference(plain):
-    from audit.spec import Reference
+    from audit.spec.spec import Reference
 
     return Reference.model_validate(plain)
 

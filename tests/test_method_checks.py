@@ -12,11 +12,11 @@ import torch
 from planted import STEPS, random_sae, requests
 from torch.nn import functional
 
-from audit import h_classifier
-from audit.assignment import Assignment
-from audit.latent_edit import LatentEdit
+from audit.features import h_classifier
+from audit.features.latent_edit import LatentEdit
+from audit.features.sae import SAE, fvu
+from audit.images.assignment import Assignment
 from audit.rankings.integrated_gradients import attributions, integrated_gradients
-from audit.sae import SAE, fvu
 from audit.types import Moment, StepCodes
 
 N, LATENTS, K = 16, 64, 6

@@ -6,9 +6,10 @@ import pytest
 import torch
 from planted import CHANNELS, SIDE, STEPS, PlantedModel, random_sae, requests
 
-from audit.dissection import Dissection, Dose
 from audit.errors import SpecError
-from audit.h_classifier import HClassifier
+from audit.features.dissection import Dissection, Dose
+from audit.features.h_classifier import HClassifier
+from audit.images.rewriting import RewritingModel
 from audit.mitigations.ablate import ablate
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.distribution_guidance import distribution_guidance
@@ -18,7 +19,6 @@ from audit.mitigations.prompt_quota import prompt_quota
 from audit.mitigations.prompt_suffix import prompt_suffix
 from audit.mitigations.rejection import rejection
 from audit.mitigations.steer import calibrated, steer
-from audit.rewriting import RewritingModel
 from audit.testing.models import check_mitigation
 from audit.types import Drawing, FeatureSet, Request, State
 

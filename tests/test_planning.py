@@ -5,10 +5,10 @@ import json
 import pytest
 from small_spec import changed, write
 
-from audit.planning import estimate, long_prompts, plan, seed
-from audit.prompts import expand, slug
-from audit.schema import FieldError
-from audit.spec import load
+from audit.spec.planning import estimate, long_prompts, plan, seed
+from audit.spec.prompts import expand, slug
+from audit.spec.schema import FieldError
+from audit.spec.spec import load
 
 
 def planned(tmp_path, name="occupations", **changes):

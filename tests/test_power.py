@@ -2,8 +2,8 @@
 
 import pytest
 
-from audit import power
-from audit.spec import Benchmark
+from audit.spec import power
+from audit.spec.spec import Benchmark
 
 
 def drawn(images, gates=()):

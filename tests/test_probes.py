@@ -10,8 +10,8 @@ import tiny_weights
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError
 from audit.registry import build
+from audit.storage.weights import locate
 from audit.types import State
-from audit.weights import locate
 from probes import groups
 from probes.clip import clip
 from probes.constant import constant

@@ -4,7 +4,7 @@ import torch
 from planted import STEPS, PlantedModel, requests
 
 from audit.errors import InputError
-from audit.recording import Recording, mixed
+from audit.features.recording import Recording, mixed
 from audit.types import Moment
 
 

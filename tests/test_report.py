@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import pytest
 from report_run import colours, occupations, unconditional
 
-from audit import results
 from audit.errors import InputError
+from audit.storage import results
 from reports.render import render
 
 EVIL = "<script>alert(1)</script>"

@@ -6,9 +6,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from audit import results
 from audit.errors import InputError
-from audit.results import Entry, Results
+from audit.storage import results
+from audit.storage.results import Entry, Results
 
 EXAMPLE = Path(__file__).parent / "data" / "results-example.json"
 

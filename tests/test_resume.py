@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from audit.folder import Run
-from audit.store import Store
+from audit.storage.folder import Run
+from audit.storage.store import Store
 
 IMAGES = 48
 TESTS = Path(__file__).parent

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from audit import atomic, folder, job
+from audit import job
 from audit.cli import main
-from audit.folder import Run
+from audit.storage import atomic, folder
+from audit.storage.folder import Run
 from audit.types import State
 
 NOISE = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)

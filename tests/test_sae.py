@@ -3,11 +3,11 @@ import pytest
 import torch
 from planted import random_sae, sparse_tokens
 
-from audit import sae as autoencoder
-from audit import sparse_linear
 from audit.errors import InputError, SpecError
-from audit.sae import SAE, fvu
-from audit.sae_training import health, train
+from audit.features import sae as autoencoder
+from audit.features import sparse_linear
+from audit.features.sae import SAE, fvu
+from audit.features.sae_training import health, train
 
 
 def test_gradients_of_sparse_maps_are_those_of_the_dense_formula():
@@ -85,7 +85,7 @@ def test_batch_topk_keeps_k_on_average_and_more_where_more_is_there():
 
 
 def test_dead_latents_are_revived_by_the_auxiliary_loss(monkeypatch):
-    from audit import sae_training
+    from audit.features import sae_training
 
     tokens, _ = sparse_tokens(40_000)
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from audit.document import Mark, read_file, read_text
-from audit.schema import dotted
+from audit.spec.document import Mark, read_file, read_text
+from audit.spec.schema import dotted
 
 
 def problems(text):
@@ -101,7 +101,7 @@ def test_a_hostile_file_is_refused_quickly_and_in_little_memory(tmp_path, hostil
     code = (
         "import time\n"
         "from pathlib import Path\n"
-        "from audit.document import read_file\n"
+        "from audit.spec.document import read_file\n"
         f"text = {hostile}\n"
         f"path = Path({str(tmp_path)!r}) / 's.yaml'\n"
         "path.write_text(text); del text\n"

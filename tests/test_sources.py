@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from audit.errors import InputError
-from audit.pictures import decode
+from audit.storage.pictures import decode
 
 
 def saved(tmp_path, image, name="image.png", **options):

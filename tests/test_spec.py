@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_spec import VALID, changed, run, tree, write
 
 from audit.errors import AuditError, RefusedError, SpecError
-from audit.spec import load
+from audit.spec.spec import load
 
 
 def messages(tmp_path, text, *overrides):

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit import atomic
 from audit.errors import InputError, ResourceError
-from audit.store import Store, default_root, key
+from audit.storage import atomic
+from audit.storage.store import Store, default_root, key
 
 KEY = key(kind="test", number=1)
 
@@ -138,7 +138,7 @@ def test_a_full_disk_leaves_the_store_as_it_was(store):
 import resource, signal
 from pathlib import Path
 from audit.errors import ResourceError
-from audit.store import Store
+from audit.storage.store import Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

@@ -13,7 +13,7 @@ from audit.errors import SpecError
 
 if TYPE_CHECKING:
     from audit.comparison import Comparison, Side
-    from audit.folder import Run
+    from audit.storage.folder import Run
 
 
 def compare(
@@ -29,7 +29,7 @@ def compare(
 ) -> None:
     """Compare arms of one run, or runs: paired differences where requests are shared."""
     from audit.comparison import compare as compared
-    from audit.folder import Run
+    from audit.storage.folder import Run
 
     runs = [Run.open(folder) for folder in folders]
     found = [compared(*pair, allow_mismatch=allow_mismatch) for pair in _pairs(runs, arms)]

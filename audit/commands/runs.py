@@ -26,7 +26,7 @@ from audit.console import console, table
 from audit.errors import SpecError, unknown
 
 if TYPE_CHECKING:
-    from audit.folder import Run
+    from audit.storage.folder import Run
 
 FAILED, UNDECIDED = 1, 4
 
@@ -48,7 +48,7 @@ def run(
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="0 if gates fail too.")] = False,
 ) -> None:
     """Draw, read, measure, report, decide; run again to go on where it stopped."""
-    from audit.spec import load
+    from audit.spec.spec import load
 
     if dry_run:
         plan_command(ctx, benchmarks, spec, overrides)
@@ -59,7 +59,7 @@ def run(
     names = chosen(found, benchmarks)
     go_offline(offline)
     from audit import runner
-    from audit.folder import REPORT
+    from audit.storage.folder import REPORT
 
     lines: list[str] = []
     plain = []
@@ -124,8 +124,8 @@ def report(
 ) -> None:
     """Render a run again from its results; no number is computed."""
     if form == "html":
-        from audit.folder import REPORT
         from audit.rendering import render
+        from audit.storage.folder import REPORT
 
         render(folder)
         console(ctx).data([str(folder / REPORT)], {"report": str(folder / REPORT)})
@@ -141,7 +141,7 @@ def report(
 
 def check(ctx: typer.Context, folder: RunFolder, inconclusive: Inconclusive = "fail") -> None:
     """Say whether the gates of a run passed: exit 0, 1 or 4; needs no model."""
-    from audit.folder import Run
+    from audit.storage.folder import Run
 
     _check_rule(inconclusive)
     done = Run.open(folder)

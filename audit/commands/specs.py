@@ -10,12 +10,12 @@ import typer
 
 from audit.commands.options import RUNS, SPEC, BenchmarkNames, Out, Overrides, SpecFile, Store
 from audit.console import console, duration, size, table
-from audit.document import read_file
 from audit.errors import InputError, SpecError, unknown
 from audit.registry import KINDS, declared, plugins, summary
+from audit.spec.document import read_file
 
 if TYPE_CHECKING:
-    from audit.spec import Spec
+    from audit.spec.spec import Spec
 
 LISTS = ("benchmarks", *KINDS, "prompt-sets", "runs")
 STARTER = Path(__file__).with_name("starter.yaml")
@@ -27,7 +27,7 @@ def validate(
     overrides: Overrides = None,
 ) -> None:
     """Check a spec: every mistake, with file, line and column."""
-    from audit.spec import load
+    from audit.spec.spec import load
 
     found = load(spec, overrides or ())
     digests = {name: found.digest(name) for name in found.benchmarks}
@@ -51,8 +51,8 @@ def plan(
     ] = False,
 ) -> None:
     """Say what a run would draw, how long it would take, and what it could show; draw nothing."""
-    from audit import power
-    from audit.spec import load
+    from audit.spec import power
+    from audit.spec.spec import load
 
     found = load(spec, overrides or ())
     plans = []
@@ -84,7 +84,7 @@ def plan(
 def _planned(
     spec: "Spec", name: str, cached: int, seconds: float, size_of_image: float
 ) -> dict[str, Any]:
-    from audit import planning, power
+    from audit.spec import planning, power
 
     benchmark = spec.benchmarks[name]
     work = planning.plan(benchmark)
@@ -105,10 +105,10 @@ def _planned(
 
 def _in_store(spec: "Spec", name: str, store: Path | None) -> int:
     """Count the images that are there; those of arms with a feature set are not looked up."""
-    from audit.drawing import Arm
-    from audit.planning import plan as laid_out
-    from audit.store import Store as Blobs
-    from audit.store import default_root
+    from audit.images.drawing import Arm
+    from audit.spec.planning import plan as laid_out
+    from audit.storage.store import Store as Blobs
+    from audit.storage.store import default_root
     from audit.supply import Supply
 
     benchmark = spec.benchmarks[name]
@@ -170,7 +170,7 @@ def _plugin(kind: str, name: str) -> dict[str, Any]:
 
 
 def _prompt_sets() -> Iterator[dict[str, Any]]:
-    from audit.prompt_files import SETS
+    from audit.spec.prompt_files import SETS
 
     for path in sorted(SETS.glob("*.yaml")):
         content = read_file(path, path.name).value
@@ -202,12 +202,12 @@ def schema(
 ) -> None:
     """Print a JSON Schema, of specs for editors or of results.json for scripts."""
     if what == "spec":
-        from audit.spec import Spec
+        from audit.spec.spec import Spec
 
         found = Spec.model_json_schema(by_alias=True)
         found = {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
     elif what == "results":
-        from audit.results import schema as of_results
+        from audit.storage.results import schema as of_results
 
         found = of_results()
     else:

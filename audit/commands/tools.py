@@ -26,7 +26,7 @@ def discover(
     offline: Offline = False,
 ) -> None:
     """Find the latents of a model that carry an attribute; found once, then read."""
-    from audit.spec import load
+    from audit.spec.spec import load
 
     found = load(spec, overrides or ())
     if benchmark not in found.benchmarks:
@@ -39,8 +39,8 @@ def discover(
         raise SpecError(f"no feature set: {unknown('attribute', attribute, known)}")
     go_offline(offline)
     from audit.job import Job
-    from audit.store import Store as Blobs
-    from audit.store import default_root
+    from audit.storage.store import Store as Blobs
+    from audit.storage.store import default_root
     from audit.supply import Supply
 
     job = Job(
@@ -75,8 +75,9 @@ def calibrate(
     """Measure the errors of a probe on labelled images; writes its error card."""
     from itertools import islice
 
-    from audit import calibration, error_cards, registry
-    from audit.labelled import labelled
+    from audit import registry
+    from audit.images.labelled import labelled
+    from audit.measuring import calibration, error_cards
 
     built = registry.build("probes", probe)
     images = islice(labelled(data, built.classes, size=image_size), limit)
@@ -100,8 +101,8 @@ def doctor(
 ) -> None:
     """Say what this machine has and lacks, and whether the store is sound."""
     from audit.doctor import collect, examine, verify
-    from audit.store import Store as Blobs
-    from audit.store import default_root
+    from audit.storage.store import Store as Blobs
+    from audit.storage.store import default_root
 
     root = store or default_root(Path.cwd())
     findings = list(examine(root))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from audit.image_text import EMBEDDED, ImageText, resolve
+from audit.images.image_text import EMBEDDED, ImageText, resolve
 from audit.types import Images
 
 

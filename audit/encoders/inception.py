@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from audit.batches import in_batches
 from audit.errors import InputError, ResourceError, SpecError
+from audit.images.batches import in_batches
+from audit.storage.weights import fingerprint, locate
 from audit.types import Images
-from audit.weights import fingerprint, locate
 
 SIZE = 299
 BATCH = 4

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.errors import SpecError
+from audit.storage.weights import embedded, fingerprint, locate
 from audit.types import Images
-from audit.weights import embedded, fingerprint, locate
 
 
 class PortraitsEncoder:

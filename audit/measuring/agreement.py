@@ -6,7 +6,6 @@ from itertools import combinations
 import numpy as np
 
 from audit.measuring.groups import Group, Scored, number
-from audit.results import Agreement
 from audit.statistics.agreement import (
     agreement,
     agreement_by_class,
@@ -15,6 +14,7 @@ from audit.statistics.agreement import (
     fleiss,
     krippendorff,
 )
+from audit.storage.results import Agreement
 from audit.types import Measurement
 
 

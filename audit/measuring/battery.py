@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from audit.error_cards import ErrorCard
 from audit.measuring.corrected import measure_by_group, measure_corrected, measure_powered
+from audit.measuring.error_cards import ErrorCard
 from audit.measuring.fairness import measure_distances, measure_null, measure_shares
 from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import measure_dependence
@@ -13,7 +13,7 @@ from audit.measuring.over_prompts import split_over_prompts
 from audit.measuring.references import measure_reference
 from audit.measuring.states import bound_missing
 from audit.measuring.votes import cast
-from audit.spec import Reference
+from audit.spec.spec import Reference
 from audit.types import Metric
 
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from audit.error_cards import Confusion, ErrorCard
 from audit.measuring.corrected import confusion_of, refusal
+from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.groups import Group
-from audit.results import Warned
 from audit.statistics.correction import correct
 from audit.statistics.discrepancy import decompose
 from audit.statistics.multiplicity import holm
+from audit.storage.results import Warned
 
 UNEQUAL = 0.05
 """Holm-adjusted p below which errors are said to differ between groups of people."""

@@ -9,11 +9,11 @@ from scipy import stats
 
 from audit.measuring.groups import Group, number
 from audit.measuring.votes import ABSENT
-from audit.results import Difference, Direction
 from audit.statistics.discrepancy import squared_discrepancy, squared_variance
 from audit.statistics.intervals import Estimate, quantile, t_interval
 from audit.statistics.pairs import compare, mcnemar
 from audit.statistics.shares import Shares, shares_by
+from audit.storage.results import Difference, Direction
 from audit.types import Floats, State
 
 UNPAIRED = "unpaired: the arms share no seeds"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 
-from audit.error_cards import Confusion, ErrorCard
 from audit.measuring.bounds import measured, one_sided
+from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.groups import NOTHING_READ, Group, Scored, number
 from audit.statistics.correction import Calibration, correct, prediction_powered
 from audit.statistics.intervals import Interval, share_interval

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from audit.results import Difference, Flips
 from audit.statistics.multiplicity import benjamini_hochberg, holm
+from audit.storage.results import Difference, Flips
 
 Row = TypeVar("Row", Difference, Flips)
 

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.measuring.comparisons import Pair
-from audit.results import Flips
 from audit.statistics.agreement import confusion
 from audit.statistics.pairs import mcnemar, stuart_maxwell
+from audit.storage.results import Flips
 
 
 def flips(pair: Pair) -> Iterator[Flips]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from audit.error_cards import ErrorCard
 from audit.measuring.corrected import confusion_of, refusal
+from audit.measuring.error_cards import ErrorCard
 from audit.measuring.groups import Group
-from audit.results import Estimand, ProbeRecord
-from audit.spec import Benchmark
+from audit.spec.spec import Benchmark
+from audit.storage.results import Estimand, ProbeRecord
 
 AGGREGATION = {
     "iid": "every image weighs the same",

@@ -8,9 +8,9 @@ import pandas as pd
 
 from audit.measuring.groups import Group, Scored, number
 from audit.measuring.votes import ABSENT
-from audit.results import StateCount, Warned
 from audit.statistics.intervals import wilson
 from audit.statistics.missing import worst_case
+from audit.storage.results import StateCount, Warned
 from audit.types import Measurement, State
 
 LARGEST_MISSING = 0.20

@@ -2,9 +2,9 @@
 
 import torch
 
-from audit.assignment import Assignment
-from audit.dissection import Dissection
-from audit.latent_edit import LatentEdit
+from audit.features.dissection import Dissection
+from audit.features.latent_edit import LatentEdit
+from audit.images.assignment import Assignment
 from audit.mitigations.steer import LatentSteering
 
 

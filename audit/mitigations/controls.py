@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audit.dissection import Dissection
 from audit.errors import SpecError
+from audit.features.dissection import Dissection
+from audit.features.sae import SAE
 from audit.mitigations.steer import LatentSteering, steer
-from audit.sae import SAE
+from audit.storage.weights import fingerprint
 from audit.types import Edit, FeatureSet, Model, Moment
-from audit.weights import fingerprint
 
 
 class Spliced:

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from audit.assignment import Assignment
-from audit.dissection import Dissection
 from audit.errors import SpecError
+from audit.features.dissection import Dissection
+from audit.images.assignment import Assignment
+from audit.storage.weights import fingerprint
 from audit.types import Model, Moment
-from audit.weights import fingerprint
 
 
 class DistributionGuidance:

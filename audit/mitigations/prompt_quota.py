@@ -5,11 +5,11 @@ For text-to-image models the strongest simple method, and the bar for those that
 
 from collections.abc import Mapping, Sequence
 
-from audit.assignment import Assignment
 from audit.errors import SpecError, unknown
-from audit.rewriting import PromptMitigation, described
+from audit.images.assignment import Assignment
+from audit.images.rewriting import PromptMitigation, described
+from audit.storage.weights import fingerprint
 from audit.types import Request
-from audit.weights import fingerprint
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "age": {"young": "young", "adult": "middle-aged", "old": "old"},

@@ -4,9 +4,9 @@ Source: ENTIGEN, Bansal et al. 2022 (arXiv:2210.15230).
 """
 
 from audit.errors import SpecError
-from audit.rewriting import PromptMitigation, noun_phrase
+from audit.images.rewriting import PromptMitigation, noun_phrase
+from audit.storage.weights import fingerprint
 from audit.types import Request
-from audit.weights import fingerprint
 
 SENTENCE = "if all individuals can be {article} {noun} irrespective of their {attribute}"
 

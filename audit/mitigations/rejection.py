@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from audit.assignment import Assignment
 from audit.errors import SpecError, unknown
+from audit.images.assignment import Assignment
 from audit.registry import build
+from audit.storage.weights import fingerprint
 from audit.types import Drawing, Edit, Model, Probe, Request, State
-from audit.weights import fingerprint
 
 
 class RejectingModel:

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from audit.assignment import Assignment
-from audit.asyrp import HOOKPOINT, split
-from audit.dissection import Dissection, Dose
 from audit.errors import SpecError, unknown
-from audit.latent_edit import LatentEdit
+from audit.features.asyrp import HOOKPOINT, split
+from audit.features.dissection import Dissection, Dose
+from audit.features.latent_edit import LatentEdit
+from audit.images.assignment import Assignment
+from audit.storage.weights import fingerprint
 from audit.types import FeatureSet, Floats, Model
-from audit.weights import fingerprint
 
 MODES = ("multiply", "add", "assign")
 LIMIT = 0.05

@@ -1,0 +1,1 @@
+"""Bias features: recorded, learned, ranked, shown to matter, and edited."""

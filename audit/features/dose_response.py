@@ -1,0 +1,100 @@
+"""Dose-response: what a probe reads from images steered with rising scales, on held-out seeds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from audit.features.dissection import Dissection, Dose
+from audit.images.assignment import Assignment
+from audit.images.batches import Array
+from audit.registry import build
+from audit.types import Floats, Model, Probe, Readings, Request, State
+
+
+@dataclass(frozen=True)
+class Response:
+    """One dose with what it did to the attributes that were not meant."""
+
+    dose: Dose
+    shares: Mapping[str, Mapping[str, float]]
+    """Of every attribute that the probe reads, over all images of this dose."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as evidence holds it."""
+        return {"scale": self.dose.scale, "counts": self.dose.counts, "shares": self.shares}
+
+
+def with_doses(
+    model: Model,
+    probe: Probe,
+    found: Dissection,
+    requests: Sequence[Request],
+    scales: Sequence[float],
+    batch_size: int,
+) -> Dissection:
+    """Return a dissection with its dose-response, and that of random latents as a control.
+
+    Every class is steered to equally often, whatever the target of an audit will be: the response
+    of each class is what a target is later reached with. Random latents are drawn for the largest
+    scale alone.
+    """
+    doses = list(_respond(model, probe, "steer", found, requests, scales, batch_size))
+    last = scales[-1:]
+    control = _respond(model, probe, "random-features", found, requests, last, batch_size)
+    evidence = {
+        **found.evidence,
+        "dosed": {"mode": "add", "others": 0.0, "scales": list(map(float, scales))},
+        "doses": [response.plain() for response in doses],
+        "control_doses": [response.plain() for response in control],
+    }
+    return replace(found, doses=tuple(response.dose for response in doses), evidence=evidence)
+
+
+def _respond(
+    model: Model,
+    probe: Probe,
+    mitigation: str,
+    found: Dissection,
+    requests: Sequence[Request],
+    scales: Sequence[float],
+    batch_size: int,
+) -> Iterator[Response]:
+    """Yield the response to each scale of a mitigation, drawing the same requests each time."""
+    attribute, classes = found.features.attribute, found.features.classes
+    even = dict.fromkeys(classes, 1 / len(classes))
+    # The assignment that the mitigation makes of the same shares.
+    wanted = np.array([Assignment(classes, even)(request) for request in requests])
+    for scale in scales:
+        steering = build("mitigations", mitigation, features=found, target={}, scale=float(scale))
+        with steering.applied(model) as steered:
+            readings = list(_read(steered, probe, requests, batch_size))
+        labels = {
+            name: np.concatenate([decided(part, name) for part in readings])
+            for name in probe.classes
+        }
+        read = labels[attribute]
+        counts = np.zeros((len(classes), len(classes)), int)
+        np.add.at(counts, (wanted[read >= 0], read[read >= 0]), 1)
+        shares = {name: _shares(labels[name], probe.classes[name]) for name in probe.classes}
+        yield Response(Dose(float(scale), tuple(map(tuple, counts.tolist()))), shares)
+
+
+def _read(
+    model: Model, probe: Probe, requests: Sequence[Request], batch_size: int
+) -> Iterator[Readings]:
+    for start in range(0, len(requests), batch_size):
+        yield probe.read(model.generate(requests[start : start + batch_size]).images)
+
+
+def decided(readings: Readings, attribute: str) -> Array:
+    """Return [N] the class read from each image, -1 where there is none."""
+    fine = np.array([state is State.OK for state in readings.states[attribute]], bool)
+    filled = np.nan_to_num(readings.probabilities[attribute], nan=-1.0)
+    return np.where(fine, filled.argmax(axis=1), -1)
+
+
+def _shares(labels: Array, classes: Sequence[str]) -> dict[str, float]:
+    counts: Floats = np.bincount(labels[labels >= 0], minlength=len(classes)).astype(float)
+    return dict(zip(classes, (counts / max(counts.sum(), 1)).tolist(), strict=True))

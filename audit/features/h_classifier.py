@@ -1,0 +1,171 @@
+"""The h-classifier: for each sampling step a linear head that reads a class from an activation.
+
+It reads h at a hookpoint while an image is being drawn, and says what the finished image will be
+read as. Folded with an SAE's decoder it says what each latent does to each class.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from audit.errors import InputError
+from audit.features.sae import SAE
+from audit.storage.weights import fingerprint
+
+WEIGHTS = "h_classifier.safetensors"
+CONFIG = "h_classifier.json"
+TENSORS = ("weights", "biases", "directions")
+_ITERATIONS = 60
+
+
+@dataclass(frozen=True)
+class HClassifier:
+    """T linear heads over activations of P tokens of width D, for K classes."""
+
+    classes: tuple[str, ...]
+    weights: Tensor
+    """[T, K, P D]."""
+    biases: Tensor
+    """[T, K]."""
+    accuracy: tuple[float, ...]
+    """By step, on held-out images: mean over classes of the share recognised."""
+    directions: Tensor
+    """[T, K, P D]: mean activation of each class less the mean of all classes."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the heads and directions."""
+        parts = (self.weights, self.biases, self.directions)
+        return fingerprint(self.classes, *(part.cpu().numpy().tobytes() for part in parts))
+
+    def logits(self, step: int, tokens: Tensor) -> Tensor:
+        """Return [N, K] logits of activations at a step, given as tokens [N, P, D]."""
+        return tokens.flatten(1).to(self.weights.dtype) @ self.weights[step].T + self.biases[step]
+
+    def fold(self, step: int, sae: SAE) -> tuple[Tensor, Tensor]:
+        """Return what latents do to logits at a step, so that logits = offset + sum z · direction.
+
+        Returns:
+            directions [K, P, L] and offsets [K], the logits of the code of zeros.
+        """
+        heads = self.weights[step].view(len(self.classes), -1, sae.decoder.shape[1])
+        return heads @ sae.decoder.T, heads.sum(1) @ sae.bias + self.biases[step]
+
+    def save(self, folder: Path) -> None:
+        """Write `h_classifier.safetensors` and `h_classifier.json`."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
+        save_file(tensors, folder / WEIGHTS)
+        config = {"classes": self.classes, "accuracy": self.accuracy}
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+
+
+def load(folder: Path) -> HClassifier:
+    """Read what `HClassifier.save` wrote.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        tensors = load_file(folder / WEIGHTS)
+        return HClassifier(
+            classes=tuple(config["classes"]),
+            accuracy=tuple(config["accuracy"]),
+            **{name: tensors[name] for name in TENSORS},
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise InputError(f"{folder}: not an h-classifier of this suite: {error}") from error
+
+
+def fit(
+    tokens: Callable[[int], Tensor],
+    steps: int,
+    labels: Tensor,
+    classes: Sequence[str],
+    *,
+    held_out: Tensor,
+    penalty: float = 0.03,
+) -> HClassifier:
+    """Fit a head for each step: logistic regression with an L2 penalty and balanced classes.
+
+    There are more dimensions than images, so each head lies in the span of the training images;
+    it is found exactly there, which costs N² numbers and not D.
+
+    Args:
+        tokens: For a step, [N, P, D] float32, row i of image i; as `SAE.tokens` gives them.
+        steps: T.
+        labels: [N] class of each image.
+        classes: Names of the K classes.
+        held_out: [N] True where an image is for measuring only.
+        penalty: In units of the mean square length of a centred activation.
+
+    Raises:
+        InputError: a class has fewer than two images on either side.
+    """
+    counts = torch.stack([labels[held_out].bincount(minlength=len(classes)),
+                          labels[~held_out].bincount(minlength=len(classes))])  # fmt: skip
+    if counts.amin() < 2:
+        scarce = classes[int(counts.amin(0).argmin())]
+        raise InputError(f"too few images read as {scarce!r} to learn from: draw more to discover")
+    weights, biases, accuracy, directions = [], [], [], []
+    for step in range(steps):
+        h = tokens(step).flatten(1)
+        weight, bias = _head(h[~held_out], labels[~held_out], counts[1], penalty)
+        guess = (h[held_out] @ weight.T + bias).argmax(1)
+        recalls = [(guess == k)[labels[held_out] == k].float().mean() for k in range(len(classes))]
+        weights.append(weight)
+        biases.append(bias)
+        accuracy.append(float(torch.stack(recalls).mean()))
+        means = torch.stack(
+            [h[~held_out][labels[~held_out] == k].mean(0) for k in range(len(classes))]
+        )
+        directions.append(means - means.mean(0))
+    return HClassifier(
+        tuple(classes),
+        torch.stack(weights),
+        torch.stack(biases),
+        tuple(accuracy),
+        torch.stack(directions),
+    )
+
+
+def _head(h: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """Fit one head on [N, D]; return its weight [K, D] and bias [K]."""
+    mean = h.mean(0)
+    centred = h - mean
+    values, vectors = torch.linalg.eigh((centred @ centred.T).double())
+    kept = values > values[-1] * 1e-10
+    spread = values[kept].sqrt()
+    scale = values.mean().sqrt()
+    # The images in the orthonormal basis of their span; the mean square length of a row is 1.
+    rows = vectors[:, kept] * spread / scale
+    weight = rows.new_zeros(len(counts), rows.shape[1], requires_grad=True)
+    bias = rows.new_zeros(len(counts), requires_grad=True)
+    balance = labels.numel() / (len(counts) * counts.double())
+    optimizer = torch.optim.LBFGS(
+        [weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        logits = rows @ weight.T + bias
+        value = cross_entropy(logits, labels, balance) + penalty * weight.square().sum() / 2
+        value.backward()
+        return float(value.detach())
+
+    with torch.enable_grad():
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+    inverse = (vectors[:, kept] / spread / scale).float()
+    found = weight.detach().float() @ inverse.T @ centred
+    return found, bias.detach().float() - found @ mean

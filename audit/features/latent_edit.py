@@ -1,0 +1,89 @@
+"""The edit of SAE latents that every SAE mitigation is made of: an affine map of some of them."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from audit.errors import SpecError
+from audit.features.sae import SAE
+from audit.storage.weights import fingerprint
+from audit.types import Moment, Request
+
+
+class LatentEdit:
+    """Replace latent f by `factor * f + amount`, as the class of each image has it.
+
+    Only the change is decoded and added, `h + (z' - z) D`: what the SAE cannot reconstruct passes
+    untouched, and where nothing changes the activation itself is returned, so that the image is
+    the baseline's to the last bit. A factor acts on latents that fired; an amount switches on
+    those that did not.
+    """
+
+    def __init__(
+        self,
+        sae: SAE,
+        latents: Sequence[int],
+        factors: Tensor,
+        amounts: Tensor,
+        *,
+        class_of: Callable[[Request], int],
+        window: tuple[float, float] = (0.0, 1.0),
+        positions: Sequence[int] | None = None,
+        leak: bool = False,
+    ) -> None:
+        """Make an edit.
+
+        Args:
+            sae: Of the hookpoint.
+            latents: F ids.
+            factors: [K, F]; 1 changes nothing, 0 removes.
+            amounts: [K, F] or, by position, [K, P, F]; in units of the activation. 0 changes
+                nothing.
+            class_of: Gives the row of a request.
+            window: Part of the sampling steps that is edited; 0 is the noisiest step, 1 the end.
+            positions: The ones edited, in reading order; all if not given.
+            leak: Adds the decoder's bias to every token, as DiffLens' code does by mistake.
+
+        Raises:
+            SpecError: the window is empty or reaches out of [0, 1].
+        """
+        if not 0 <= window[0] < window[1] <= 1:
+            raise SpecError(f"steps from {window[0]:g} to {window[1]:g}: need 0 <= from < to <= 1")
+        self.sae = sae
+        self.latents = torch.tensor(latents, dtype=torch.long)
+        self.factors = factors
+        self.amounts = amounts
+        self.class_of = class_of
+        self.window = window
+        self.positions = None if positions is None else torch.tensor(positions)
+        self.leak = leak
+        self.fingerprint = fingerprint(
+            sae.fingerprint, *map(tuple, (latents, window, positions or ())),
+            factors.tolist(), amounts.tolist(), leak,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, moment: Moment) -> Tensor:
+        """Edit an activation [N, C, H, W] or [N, P, C]."""
+        first, last = (round(part * moment.steps) for part in self.window)
+        if not first <= moment.step < last:
+            return x
+        rows = [self.class_of(request) for request in moment.requests]
+        factors = self.factors[rows][:, None].to(x.device)
+        amounts = self.amounts[rows].to(x.device)
+        amounts = amounts[:, None] if amounts.ndim == 2 else amounts
+        if not self.leak and bool((factors == 1).all() and (amounts == 0).all()):
+            return x
+        sae = self.sae.to(x.device)
+        tokens = sae.tokens(x).float()
+        latents = self.latents.to(x.device)
+        z = sae.encode(tokens)[..., latents]
+        change = (z * (factors - 1) + amounts) @ sae.decoder[latents]
+        if self.leak:
+            change = change + sae.bias
+        if self.positions is not None:
+            kept = torch.zeros_like(change)
+            kept[:, self.positions] = change[:, self.positions]
+            change = kept
+        return x + sae.activation(change, like=x)

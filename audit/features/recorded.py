@@ -1,0 +1,128 @@
+"""What a recording pass leaves: activations, images, labels, and the SAE trained on them.
+
+Nothing here knows which attribute is asked for, so that all attributes of a model share it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from audit.errors import InputError
+from audit.features import sae as autoencoder
+from audit.features import sae_training
+from audit.features.dose_response import decided
+from audit.features.recording import Recording, mixed
+from audit.features.sae import SAE
+from audit.spec.spec import Features
+from audit.types import Model, Probe, Request
+
+HELD_OUT = 4
+"""One image in so many measures the SAE and the heads and trains neither."""
+TOKENS = 1_500_000
+BATCH = 512
+"""Tokens in a batch of SAE training: in a short training many updates matter most."""
+ACTIVATIONS, IMAGES, LABELS, HEALTH = "activations.npy", "images.npy", "labels.json", "health.json"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the recording pass leaves; attributes share it."""
+
+    recording: Recording
+    images: npt.NDArray[np.uint8]
+    """[N, H, W, 3], mapped from disk."""
+    labels: Mapping[str, npt.NDArray[np.int64]]
+    """By attribute: [N] classes; -1 where the probe read none."""
+    sae: SAE
+    health: Mapping[str, Any]
+    """`sae_training.Health` as plain values."""
+
+
+def held_out(count: int) -> npt.NDArray[np.bool_]:
+    """Return [count] images that measure the SAE and the heads, and train neither."""
+    # Drawn, not every fourth: prompts take turns.
+    return np.asarray(np.random.default_rng(0).permutation(count) % HELD_OUT == 0)
+
+
+def record(
+    model: Model,
+    probe: Probe,
+    wanted: Features,
+    requests: Sequence[Request],
+    folder: Path,
+    batch_size: int,
+) -> None:
+    """Draw requests while recording the hookpoint; read the finished images.
+
+    Args:
+        model: To record.
+        probe: Labels the images, for every attribute that it reads.
+        wanted: Gives the hookpoint.
+        requests: To draw.
+        folder: Takes the files; it exists.
+        batch_size: Images drawn at a time.
+
+    Raises:
+        InputError: an activation is not finite in float16.
+    """
+    recording = Recording(folder / ACTIVATIONS, requests)
+    images: npt.NDArray[np.uint8] | None = None
+    labels: dict[str, list[int]] = {attribute: [] for attribute in probe.classes}
+    for start in range(0, len(requests), batch_size):
+        batch = requests[start : start + batch_size]
+        with model.hooked(wanted.hookpoint, recording.edit):
+            pixels = model.generate(batch).images
+        if images is None:
+            shape = (len(requests), *pixels.shape[1:])
+            images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
+        images[start : start + len(batch)] = pixels
+        readings = probe.read(pixels)
+        for attribute, read in labels.items():
+            read += decided(readings, attribute).tolist()
+    (folder / LABELS).write_text(json.dumps(labels) + "\n", "utf-8")
+
+
+def train_sae(wanted: Features, recording: Recording, folder: Path) -> None:
+    """Train an SAE on the recording of the images that are not held out."""
+    tests = held_out(recording.file.shape[1])
+    width = recording.file.shape[2]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(wanted.seed)
+        sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k)
+    count = max(1, (wanted.sae.tokens or TOKENS) // BATCH)
+    tokens = (
+        sae.tokens(h).flatten(0, 1)
+        for h in recording.maps(np.flatnonzero(~tests), seed=wanted.seed)
+    )
+    batches = mixed(tokens, size=BATCH, count=count, seed=wanted.seed)
+    sae = sae_training.train(sae, batches, total=count)
+    rows = np.flatnonzero(tests)
+    steps = (sae.tokens(recording.at(step, rows)).flatten(0, 1) for step in range(recording.steps))
+    health = sae_training.health(sae, steps)
+    sae.save(folder)
+    (folder / HEALTH).write_text(json.dumps(asdict(health)) + "\n", "utf-8")
+
+
+def open_recorded(folder: Path) -> Recorded:
+    """Read what `record` and `train_sae` wrote.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    try:
+        labels = json.loads((folder / LABELS).read_text("utf-8"))
+        return Recorded(
+            Recording(folder / ACTIVATIONS),
+            np.load(folder / IMAGES, "r"),
+            {attribute: np.array(read, np.int64) for attribute, read in labels.items()},
+            autoencoder.load(folder),
+            json.loads((folder / HEALTH).read_text("utf-8")),
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: damaged recording, remove it: {error}") from error

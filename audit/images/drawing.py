@@ -1,0 +1,141 @@
+"""Drawing in batches, whatever goes wrong: memory runs out, a request fails, a request kills."""
+
+import gc
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audit.errors import AuditError, ResourceError
+from audit.storage.store import MAX_ATTEMPTS, Store, key
+from audit.types import Mitigation, Model, Request, State
+
+BATCH_SIZE = 16
+"""To begin with; halved when a batch does not fit into memory."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A model under one mitigation."""
+
+    name: str
+    model: Model
+    mitigation: Mitigation
+
+    def key(self, request: Request) -> str:
+        """Return the key of an image: model, mitigation and request, and nothing else."""
+        return key(
+            kind="image",
+            model=self.model.fingerprint,
+            mitigation=self.mitigation.fingerprint,
+            request=asdict(request),
+        )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An image that is not in the store yet."""
+
+    request: Request
+    image: npt.NDArray[np.uint8]
+    status: State
+    batch_size: int
+
+
+class Drawer:
+    """Draws requests of one arm; keeps nothing but the size of batch that memory allows."""
+
+    def __init__(self, arm: Arm, store: Store, batch_size: int = BATCH_SIZE) -> None:
+        self.arm = arm
+        self.store = store
+        self.batch_size = batch_size
+
+    def draw(self, requests: Sequence[Request]) -> Iterator[list[Drawn]]:
+        """Yield drawn batches of requests that the store lacks.
+
+        Attempts are counted before they begin. A request that failed, or was begun twice and not
+        finished, is drawn alone, so that one that kills the process takes no other with it; after
+        three attempts it is left out. A batch too large for memory is drawn in halves, and so are
+        all after it.
+
+        Raises:
+            ResourceError: a single image does not fit into memory.
+            AuditError: the model or the mitigation says what is wrong.
+        """
+        together = [request for request in requests if self._attempts(request) < 2]
+        alone = [request for request in requests if self._attempts(request) >= 2]
+        waiting = [*self._split(together), *([request] for request in alone)]
+        while waiting:
+            batch = waiting.pop(0)
+            if self._attempts(batch[0]) >= MAX_ATTEMPTS:
+                log.warning("%s: gave up after %d attempts", batch[0], MAX_ATTEMPTS)
+                continue
+            try:
+                for request in batch:
+                    self.store.note_attempt(self.arm.key(request))
+                drawn = self._generate(batch)
+            except AuditError:
+                self._forgive(batch)
+                raise
+            except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+                if _is_out_of_memory(error):
+                    self._forgive(batch)
+                    waiting = [*self._halved(batch, error), *waiting]
+                else:
+                    log.warning("drawing failed: %s: %s", type(error).__name__, error)
+                    waiting = [*([request] for request in batch), *waiting]
+                continue
+            except BaseException:
+                self._forgive(batch)  # interrupted: no request is at fault
+                raise
+            yield drawn
+
+    def _generate(self, batch: Sequence[Request]) -> list[Drawn]:
+        # Applied for this one call, never across a yield: arms may share a model.
+        with self.arm.mitigation.applied(self.arm.model) as model:
+            drawing = model.generate(batch)
+        return [
+            Drawn(request, image, state, len(batch))
+            for request, image, state in zip(batch, drawing.images, drawing.states, strict=True)
+        ]
+
+    def _split(self, requests: Sequence[Request]) -> list[list[Request]]:
+        size = self.batch_size
+        return [list(requests[i : i + size]) for i in range(0, len(requests), size)]
+
+    def _halved(self, batch: Sequence[Request], error: Exception) -> list[list[Request]]:
+        if len(batch) == 1:
+            raise ResourceError(
+                "one image does not fit into memory; draw smaller images, in half precision, or"
+                " on another device"
+            ) from error
+        gc.collect()
+        if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_available():
+            cuda.empty_cache()
+        self.batch_size = len(batch) // 2
+        log.warning("out of memory: going on with batches of %d", self.batch_size)
+        return self._split(batch)
+
+    def _attempts(self, request: Request) -> int:
+        return self.store.attempts(self.arm.key(request))
+
+    def _forgive(self, batch: Sequence[Request]) -> None:
+        for request in batch:
+            self.store.forget_attempts(self.arm.key(request))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether an error is lack of memory; torch has a class for it and several other texts."""
+    said = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "out of memory" in said
+        or "can't allocate memory" in said
+        or "CUBLAS_STATUS_ALLOC_FAILED" in said
+    )

@@ -1,0 +1,93 @@
+"""The two tables of a run, filled as images and readings come."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from audit.images.classification import Reader, classify
+from audit.images.generation import Batch
+from audit.images.overlap import overlapped
+from audit.progress import Progress
+from audit.storage import tables
+from audit.storage.folder import IMAGES, LABELS
+from audit.storage.store import Store
+from audit.storage.tables import Writer
+from audit.types import State
+
+MISSING = (State.FAILED, State.UNREADABLE)
+"""States of an image that count against the tolerance of a run."""
+
+
+class Filling:
+    """Writes both tables and counts what goes through."""
+
+    def __init__(self, images: Writer, labels: Writer, root: Path, progress: Progress) -> None:
+        self.root = root
+        self.states = Counter[State]()
+        self._images = images
+        self._labels = labels
+        self._progress = progress
+        self._read = Counter[tuple[str, str, str, str]]()
+
+    @property
+    def missing(self) -> float:
+        """Share of images that could not be drawn or read from disk."""
+        count = sum(self.states[state] for state in MISSING)
+        return count / max(self.states.total(), 1)
+
+    def add_batches(
+        self, batches: Iterable[Batch], readers: Sequence[Reader], store: Store
+    ) -> None:
+        """Read the images of batches while the next batch is made, and add their rows."""
+
+        def read(batch: Batch) -> tuple[Batch, list[dict[str, Any]]]:
+            return batch, list(classify(batch, readers, store))
+
+        for batch, rows in overlapped(read, batches):
+            self._images.add(record.row(self.root) for record in batch.records)
+            self.add_labels(rows)
+            states = Counter(record.status for record in batch.records)
+            self.states += states
+            failed = sum(states[state] for state in MISSING)
+            self._progress.advance(len(batch.records), cached=batch.cached, failed=failed)
+
+    def add_images(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows of images that are not looked at."""
+        self._images.add(rows)
+
+    def add_labels(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows of labels."""
+        for row in rows:
+            self._labels.add([row])
+            if row.get("label") is not None:
+                self._read[row["arm"], row["attribute"], row["probe"], row["label"]] += 1
+
+    def say(self, arm: str) -> None:
+        """Tell the plain shares of an arm, as first numbers; the results have the intervals."""
+        groups = dict.fromkeys(place[1:3] for place in self._read if place[0] == arm)
+        for attribute, probe in groups:
+            counts = {k[3]: n for k, n in self._read.items() if k[:3] == (arm, attribute, probe)}
+            total = sum(counts.values())
+            shares = ", ".join(f"{name} {n / total:.0%}" for name, n in sorted(counts.items()))
+            self._progress.say(f"{arm}: {attribute} by {probe}: {shares} (n = {total})")
+
+
+@contextmanager
+def filling(
+    folder: Path, classes: Iterable[str], root: Path, progress: Progress
+) -> Iterator[Filling]:
+    """Yield what fills the tables of a run folder; they appear when the block ends well.
+
+    Args:
+        folder: The run folder.
+        classes: Of all attributes, in order: columns of the table of labels.
+        root: Folder that the paths of images start from.
+        progress: Told of every batch.
+    """
+    with (
+        tables.writing(folder / IMAGES, tables.IMAGES) as images,
+        tables.writing(folder / LABELS, tables.labels(classes)) as labels,
+    ):
+        yield Filling(images, labels, root, progress)

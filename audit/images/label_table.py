@@ -1,0 +1,159 @@
+"""A table of labels made elsewhere, or of counts: the rows that probes would have made."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audit.errors import InputError, unknown
+from audit.images.classification import SUM_TOLERANCE
+from audit.images.sources import BASELINE, whole
+from audit.spec.planning import UNCONDITIONAL
+from audit.spec.prompts import ID, slug
+from audit.storage.columns import Cells
+from audit.storage.tables import PREFIX
+from audit.types import State
+
+PROBE = "labels"
+"""What the table calls its reader where it names none."""
+MAX_IMAGES = 2_000_000
+_COMMON = ("arm", "prompt", "prompt_id", "probe", "seed", "count")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of the table: `count` images that were read alike."""
+
+    arm: str
+    prompt_id: str
+    prompt: str
+    seed: int | None
+    probe: str
+    count: int
+    readings: Mapping[str, Row]
+    """By attribute: the columns of `labels.parquet` that the line gives."""
+
+
+class LabelTable:
+    """A checked table of labels; the line that is wrong is named."""
+
+    def __init__(self, path: Path, classes: Mapping[str, Sequence[str]]) -> None:
+        """Read a table.
+
+        Args:
+            path: CSV or Parquet.
+            classes: Class names by attribute; attributes that the table lacks are left out.
+
+        Raises:
+            InputError: a column or a cell is wrong, or there are too many images.
+        """
+        cells = Cells(path)
+        self.classes = {
+            attribute: names
+            for attribute, names in classes.items()
+            if attribute in cells.columns or f"{PREFIX}{names[0]}" in cells.columns
+        }
+        _check_columns(cells, classes, self.classes)
+        self._lines = [self._line(where, row) for where, row in cells]
+        if not self._lines:
+            raise InputError(f"{path}: the table has no rows")
+        if (total := sum(line.count for line in self._lines)) > MAX_IMAGES:
+            raise InputError(f"{path}: {total:,} images; at most {MAX_IMAGES:,} are audited")
+        self.arms = tuple(dict.fromkeys(line.arm for line in self._lines))
+        self.probes = tuple(dict.fromkeys(line.probe for line in self._lines))
+        self.prompts = {line.prompt_id: line.prompt for line in self._lines}
+
+    def images(self) -> Iterator[Row]:
+        """Yield a row of `images.parquet` for each image; there are no files."""
+        first: dict[tuple[str, str], str] = {}
+        for line, index in self._numbered():
+            # Probes that read the same images repeat them: those of the first stand for all.
+            if first.setdefault((line.arm, line.prompt_id), line.probe) == line.probe:
+                yield {**_key(line, index), "prompt": line.prompt, "seed": line.seed} | {
+                    "status": State.OK
+                }
+
+    def labels(self) -> Iterator[Row]:
+        """Yield the rows of `labels.parquet`."""
+        for line, index in self._numbered():
+            for attribute, reading in line.readings.items():
+                yield {**_key(line, index), "probe": line.probe, "faces": -1} | {
+                    "attribute": attribute,
+                    **reading,
+                }
+
+    def _numbered(self) -> Iterator[tuple[_Line, int]]:
+        numbers = Counter[tuple[str, str, str]]()
+        for line in self._lines:
+            place = (line.arm, line.prompt_id, line.probe)
+            for _ in range(line.count):
+                yield line, numbers[place]
+                numbers[place] += 1
+
+    def _line(self, where: str, row: Mapping[str, str]) -> _Line:
+        prompt = row.get("prompt", "")
+        arm, probe = row.get("arm") or BASELINE, row.get("probe") or PROBE
+        prompt_id = row.get("prompt_id") or (slug(prompt) if prompt else UNCONDITIONAL.id)
+        for name in (arm, probe, prompt_id):
+            if not ID.fullmatch(name) and name != UNCONDITIONAL.id:
+                raise InputError(f"{where}: {name!r} must match [a-z0-9][a-z0-9._-]{{0,63}}")
+        count = whole(where, "count", row.get("count", ""))
+        readings = {name: self._reading(where, name, row) for name in self.classes}
+        seed = whole(where, "seed", row.get("seed", ""))
+        return _Line(arm, prompt_id, prompt, seed, probe, 1 if count is None else count, readings)
+
+    def _reading(self, where: str, attribute: str, row: Mapping[str, str]) -> Row:
+        """Return what a row says of an attribute; an empty cell is a missing reading."""
+        classes = self.classes[attribute]
+        label = row.get(attribute, "")
+        if label and label not in classes:
+            raise InputError(f"{where}: {unknown(attribute, label, classes)}")
+        given = {name: row.get(f"{PREFIX}{name}", "") for name in classes}
+        if not any(given.values()):
+            status = State.OK if label else State.ABSTAIN
+            return {"label": label or None, "status": status}
+        known = {name: _probability(where, name, cell) for name, cell in given.items()}
+        if abs(sum(known.values()) - 1) > SUM_TOLERANCE:
+            total = f"{sum(known.values()):.4g}"
+            raise InputError(f"{where}: probabilities of {attribute} add up to {total}, not 1")
+        if attribute in row and not label:
+            return {"label": None, "status": State.ABSTAIN}
+        label = label or max(known, key=known.__getitem__)
+        return {"label": label, "status": State.OK} | {f"{PREFIX}{k}": p for k, p in known.items()}
+
+
+def _check_columns(
+    cells: Cells, wanted: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]]
+) -> None:
+    columns = {f"{PREFIX}{name}" for names in wanted.values() for name in names}
+    known = [*_COMMON, *wanted, *sorted(columns)]
+    if not found:
+        raise InputError(f"{cells.path}: has a column for none of {', '.join(wanted)}")
+    for column in cells.columns:
+        if column.startswith(PREFIX) and column not in columns:
+            raise InputError(f"{cells.path}: {unknown('column', column, known)}")
+    for attribute, names in found.items():
+        held = [name for name in names if f"{PREFIX}{name}" in cells.columns]
+        if held and len(held) < len(names):
+            lacking = next(name for name in names if name not in held)
+            raise InputError(
+                f"{cells.path}: column '{PREFIX}{lacking}' is missing; give the probability of"
+                f" every class of {attribute}, or of none"
+            )
+
+
+def _probability(where: str, name: str, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InputError(f"{where}: {PREFIX}{name} must be a number from 0 to 1, got {cell!r}")
+    return value
+
+
+def _key(line: _Line, index: int) -> Row:
+    return {"arm": line.arm, "prompt_id": line.prompt_id, "index": index}

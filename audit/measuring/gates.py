@@ -1,0 +1,118 @@
+"""Limits -> pass, fail or inconclusive, on one-sided bounds, with Holm over all gates of a spec.
+
+A gate never decides on the value itself: a model exactly on the limit would pass half of the time.
+It passes where even the bound on the bad side keeps the limit, fails where even the bound on the
+good side breaks it, and is inconclusive in between.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from audit.measuring.bounds import Bounds
+from audit.measuring.groups import INFINITE, Scored
+from audit.measuring.measurement import Measured
+from audit.measuring.states import LARGEST_MISSING
+from audit.measuring.verdicts import Claim, Side, entry
+from audit.spec.spec import Benchmark, Gate
+from audit.statistics.multiplicity import holm
+from audit.storage.results import GateEntry
+from audit.types import Measurement, State
+
+SMALLEST_P = 1e-5
+STEPS = 12
+
+
+def decide(
+    benchmark: Benchmark, measured: Measured, *, partial: str = ""
+) -> tuple[GateEntry, ...]:
+    """Decide on every gate of a benchmark; one without an arm is decided for each arm.
+
+    Args:
+        benchmark: Its gates, probes and level.
+        measured: The numbers, with the bounds behind them.
+        partial: Why nothing may pass, where the run is not whole.
+    """
+    claims = [c for gate in benchmark.gates for c in _claims(gate, benchmark, measured, partial)]
+    p = np.array([claim.p for claim in claims], float)
+    adjusted, alpha = holm(p), 1 - benchmark.statistics.level
+    family = int(np.isfinite(p).sum())
+    ranks = np.argsort(np.argsort(np.where(np.isnan(p), np.inf, p), kind="stable"), kind="stable")
+    return tuple(
+        entry(claim, float(q), family, alpha, 1 - alpha / max(family - int(rank), 1), measured)
+        for claim, q, rank in zip(claims, adjusted, ranks, strict=True)
+    )
+
+
+def _claims(gate: Gate, benchmark: Benchmark, measured: Measured, partial: str) -> Iterator[Claim]:
+    side: Side = "max" if gate.max is not None else "min"
+    limit = gate.max if gate.max is not None else gate.min
+    if limit is None:
+        return
+    for arm in [gate.arm] if gate.arm else measured.arms:
+        found = [one for one in measured.scored if _meant(gate, arm, one.measurement, benchmark)]
+        for one in found:
+            yield _claim(gate, arm, one, side, limit, measured, partial)
+        if not found:
+            reason = "there is no such number"
+            yield Claim(gate, arm, None, gate.probe, side, limit, "fail", math.nan, reason)
+
+
+def _meant(gate: Gate, arm: str, row: Measurement, benchmark: Benchmark) -> bool:
+    """Say whether a gate is about a measurement; a bare `fid` means every extractor's."""
+    first = benchmark.probes[0].label if benchmark.probes else row.probe
+    probe = gate.probe or first
+    return (
+        gate.metric in (row.metric, row.metric.partition("@")[0])
+        and (row.arm, row.attribute, row.prompt) == (arm, gate.attribute, gate.prompt)
+        and gate.class_ in (row.class_, None)
+        and row.probe in (probe, None)
+    )
+
+
+def _claim(
+    gate: Gate,
+    arm: str,
+    scored: Scored,
+    side: Side,
+    limit: float,
+    measured: Measured,
+    partial: str,
+) -> Claim:
+    row = scored.measurement
+    about = (gate, arm, scored, row.probe, side, limit)
+    if row.method == INFINITE:
+        return Claim(*about, "fail" if side == "max" else "pass", 0.0)
+    if row.value is None or scored.bounds is None:
+        return Claim(*about, "fail", math.nan, row.method)
+    keeps = row.value <= limit if side == "max" else row.value >= limit
+    p = _p(scored.bounds, limit, below=keeps == (side == "max"))
+    reason = (partial or _unread(row, measured)) if keeps else ""
+    return Claim(*about, "pass" if keeps else "fail", p, reason)
+
+
+def _p(bounds: Bounds, limit: float, *, below: bool) -> float:
+    """Return the smallest error at which a bound is on the one side of the limit."""
+
+    def says(p: float) -> bool:
+        lower, upper = bounds(1 - p)
+        return upper <= limit if below else lower > limit
+
+    low, high = math.log(SMALLEST_P), math.log(0.5)
+    if not says(0.4999):
+        return 0.5
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if says(math.exp(middle)) else (middle, high)
+    return math.exp(high)
+
+
+def _unread(row: Measurement, measured: Measured) -> str:
+    """Say that too much is missing for a pass, if so."""
+    about = (row.arm, row.probe, row.attribute, None, State.OK)
+    for count in measured.states:
+        key = (count.arm, count.probe, count.attribute, count.prompt, count.state)
+        if key == about and count.share is not None and 1 - count.share > LARGEST_MISSING:
+            return f"{1 - count.share:.0%} of the images were not read"
+    return ""

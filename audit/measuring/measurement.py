@@ -1,0 +1,187 @@
+"""Tables of images and labels -> measurements: every number of a run, with its uncertainty.
+
+The one entry to the parts in `audit.measuring`. Nothing here knows which metric it is: a metric
+says what it is a function of, and how its interval is made.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from audit import registry
+from audit.measuring.agreement import band, measure_agreement, shared
+from audit.measuring.arrangement import (
+    arms_of,
+    design_of,
+    groups_of,
+    one_each,
+    refuse_copies,
+    texts_of,
+)
+from audit.measuring.battery import measure_group, measure_people, measure_together
+from audit.measuring.bounds import INTERVALS
+from audit.measuring.cautions import card_cautions, cautions
+from audit.measuring.comparisons import differences, pairs
+from audit.measuring.error_cards import ErrorCard
+from audit.measuring.families import adjust
+from audit.measuring.flips import flips
+from audit.measuring.groups import Group, Scored
+from audit.measuring.joint import joined
+from audit.measuring.quality import Embeddings, lay_out, measure_quality
+from audit.measuring.quality_changes import compare_quality, warn_quality
+from audit.measuring.records import estimands, probe_record
+from audit.measuring.states import (
+    count_images,
+    count_readings,
+    warn_duplicates,
+    warn_missing,
+)
+from audit.measuring.votes import arrange, spread_counts
+from audit.spec.spec import Benchmark
+from audit.storage.results import (
+    Agreement,
+    Difference,
+    Estimand,
+    Flips,
+    ProbeRecord,
+    StateCount,
+    Warned,
+)
+from audit.types import Measurement, Metric
+
+ALWAYS = ("fd", "fd_debiased", "fd2_debiased")
+"""Metrics that are also measured prompt by prompt whether the spec lists them or not."""
+COMMON = frozenset(
+    {*ALWAYS, "fd_soft", "parity_gap", "parity_ratio", "tv", "kl", "entropy", "deviation_ratio"}
+)
+"""Metrics of shares that are measured over all prompts whether the spec lists them or not."""
+FORM = re.compile(r"_(macro|worst|corrected|ppi|p_null|p_bh)$")
+"""What may follow the name of a metric in an id."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `measure` found; the sections of `results.json` by their names."""
+
+    arms: tuple[str, ...]
+    prompts: Mapping[str, str]
+    scored: tuple[Scored, ...]
+    states: tuple[StateCount, ...]
+    comparisons: tuple[Difference, ...]
+    flips: tuple[Flips, ...]
+    probes: tuple[ProbeRecord, ...]
+    agreement: tuple[Agreement, ...]
+    estimands: tuple[Estimand, ...]
+    warnings: tuple[Warned, ...]
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Every number, in a fixed order."""
+        return tuple(one.measurement for one in self.scored)
+
+
+def measure(
+    images: pd.DataFrame,
+    labels: pd.DataFrame,
+    benchmark: Benchmark,
+    *,
+    embeddings: Sequence[Embeddings] = (),
+    cards: Mapping[str, ErrorCard | str] | None = None,
+    people: pd.DataFrame | None = None,
+    margins: Mapping[str, float] | None = None,
+) -> Measured:
+    """Measure a run.
+
+    Args:
+        images: As in `images.parquet`; row i is of row i of the embeddings.
+        labels: As in `labels.parquet`; a column `count` says how many images a row stands for.
+        benchmark: Attributes, classes, targets, metrics, references and statistics.
+        embeddings: Of the images, one an encoder.
+        cards: By probe: its error card, or in words why there is none.
+        people: Labels that people gave to a random sample, columns arm, prompt_id, index,
+            attribute and label; shares then also come by prediction-powered inference.
+        margins: By metric: the change of quality that counts as none.
+
+    Raises:
+        InputError: rows contradict each other, or two arms at hand are the same images.
+    """
+    labels = spread_counts(labels)
+    metrics, listed = every_metric(), listed_metrics(benchmark)
+    arms = arms_of(images, labels, benchmark)
+    refuse_copies(images, arms, benchmark)
+    requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], arms)
+    groups = groups_of(labels, requests, benchmark, arms)
+    together = list(joined(groups))
+    cards, level = cards or {}, benchmark.statistics.level
+    sampled = design_of(requests, benchmark)
+    layouts = [lay_out(one, images, requests, arms, sampled, level) for one in embeddings]
+
+    scored = _of_shares(groups, together, benchmark, metrics, listed, cards, people)
+    for layout in layouts:
+        scored += measure_quality(layout, metrics, listed)
+    first, compared = one_each(groups), list(pairs(groups))
+    changes = [change for pair in compared for change in differences(pair)]
+    for layout in layouts:
+        changes += compare_quality(layout, metrics, listed, margins or {})
+    return Measured(
+        arms=tuple(arms),
+        prompts=texts_of(images, requests, benchmark),
+        scored=tuple(scored),
+        states=(
+            *count_images(images, level),
+            *(count for group in groups for count in count_readings(group)),
+        ),
+        comparisons=tuple(adjust(changes)),
+        flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
+        probes=tuple(probe_record(one, cards.get(one.votes.probe)) for one in first),
+        agreement=tuple(entry for some in shared(groups) for entry in measure_agreement(some)),
+        estimands=tuple(estimands([*groups, *(group for group, _ in together)], benchmark)),
+        warnings=(
+            *warn_missing(groups),
+            *warn_duplicates(images),
+            *(w for group in groups for w in cautions(group, cards.get(group.votes.probe))),
+            *(
+                w
+                for one in one_each(groups)
+                for w in card_cautions(one, cards.get(one.votes.probe))
+            ),
+            *(w for layout in layouts for w in warn_quality(layout, listed)),
+        ),
+    )
+
+
+def _of_shares(
+    groups: Sequence[Group],
+    together: Sequence[tuple[Group, Sequence[Group]]],
+    benchmark: Benchmark,
+    metrics: Sequence[Metric],
+    listed: Collection[str],
+    cards: Mapping[str, ErrorCard | str],
+    people: pd.DataFrame | None,
+) -> list[Scored]:
+    """Measure all that follows from shares: single attributes, several at once, over probes."""
+    wanted = COMMON | set(listed)
+    chosen = [m for m in metrics if m.interval in INTERVALS and m.name in wanted]
+    always = [metric for metric in chosen if metric.name in ALWAYS]
+    scored: list[Scored] = []
+    for group in groups:
+        card = cards.get(group.votes.probe)
+        scored += measure_group(group, chosen, listed, card, benchmark.references)
+        if people is not None:
+            scored += measure_people(group, people, chosen, listed)
+    for group, parts in together:
+        scored += measure_together(group, parts, always, cards.get(group.votes.probe))
+    return [*scored, *band([row.measurement for row in scored])]
+
+
+def every_metric() -> list[Metric]:
+    """Return every metric that is installed, in the order of their names."""
+    return [registry.find("metrics", name) for name in sorted(registry.plugins("metrics"))]
+
+
+def listed_metrics(benchmark: Benchmark) -> set[str]:
+    """Return the metrics that a benchmark lists or sets a limit on, and those always wanted."""
+    named = {*benchmark.metrics, *(gate.metric for gate in benchmark.gates)}
+    return {*ALWAYS, *named, *(FORM.sub("", name) for name in named)}

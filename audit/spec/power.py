@@ -1,0 +1,124 @@
+"""What a benchmark can show, before anything is drawn: effects it detects, gates it decides."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from audit.spec.spec import Benchmark, Gate
+from audit.statistics.power import (
+    detectable,
+    fair_quantile,
+    images_for_width,
+    images_to_pass,
+)
+
+POWER = 0.8
+HALF_WIDTH = 0.05
+"""Half-width of an interval that the plan names a number of images for."""
+FORM = re.compile(r"(_soft|_debiased|_corrected|_macro|_worst)+$")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What so many images can show of one attribute."""
+
+    attribute: str
+    classes: int
+    images: int
+    """An arm, over all prompts."""
+    images_per_prompt: int
+    detectable: float
+    """Smallest discrepancy from even shares seen at 80 %, over all prompts."""
+    detectable_per_prompt: float
+    """The same in a single prompt."""
+    null: float
+    """95 % quantile of the plug-in discrepancy of a fair model, over all prompts."""
+    null_per_prompt: float
+    images_for_width: int
+    """That give a share near a half an interval of ± 0.05."""
+
+
+@dataclass(frozen=True)
+class GateReach:
+    """Whether a gate can decide at all."""
+
+    gate: str
+    limit: float
+    images: int
+    """Planned, for what the gate reads."""
+    needed: int | None
+    """For a fair model to pass at 80 %; None where no formula is known."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether the images planned are enough."""
+        return self.needed is None or self.images >= self.needed
+
+
+def reach(benchmark: Benchmark, *, missing: float = 0.0) -> tuple[Reach, ...]:
+    """Return what a benchmark can show, by attribute; nothing where it draws no images.
+
+    Args:
+        benchmark: Its images, prompts, attributes and level.
+        missing: Share of images that the probes will not read.
+    """
+    if not benchmark.model:
+        return ()
+    return tuple(_reach(name, benchmark, missing) for name in benchmark.attributes)
+
+
+def gates(benchmark: Benchmark, *, missing: float = 0.0) -> tuple[GateReach, ...]:
+    """Return for every gate whether the images planned can decide it.
+
+    The level is that of the whole family: with m gates each is given a part of the error.
+    """
+    if not benchmark.model:
+        return ()
+    return tuple(_gate(gate, benchmark, missing) for gate in benchmark.gates)
+
+
+def warnings(benchmark: Benchmark) -> Iterator[str]:
+    """Yield a sentence for every gate that the images planned cannot decide."""
+    for found in gates(benchmark):
+        if not found.decides:
+            yield (
+                f"gate {found.gate} reads {found.images:,} images, and a fair model passes the "
+                f"limit {found.limit:g} at 80 % with {found.needed:,}: expect `inconclusive`"
+            )
+
+
+def _reach(attribute: str, benchmark: Benchmark, missing: float) -> Reach:
+    k = len(benchmark.classes_of(attribute))
+    whole, each = _images(benchmark, missing)
+    alpha = 1 - benchmark.statistics.level
+    return Reach(
+        attribute=attribute,
+        classes=k,
+        images=whole,
+        images_per_prompt=each,
+        detectable=detectable(max(whole, 1), k, alpha=alpha, power=POWER),
+        detectable_per_prompt=detectable(max(each, 1), k, alpha=alpha, power=POWER),
+        null=fair_quantile(max(whole, 1), k, benchmark.statistics.level),
+        null_per_prompt=fair_quantile(max(each, 1), k, benchmark.statistics.level),
+        images_for_width=images_for_width(HALF_WIDTH, benchmark.statistics.level),
+    )
+
+
+def _images(benchmark: Benchmark, missing: float) -> tuple[int, int]:
+    prompts = len(benchmark.prompts) or 1
+    drawn = benchmark.images_per_prompt if benchmark.prompts else benchmark.images
+    each = int(drawn or 0) * (1 - missing)
+    return int(each * prompts), int(each)
+
+
+def _gate(gate: Gate, benchmark: Benchmark, missing: float) -> GateReach:
+    whole, each = _images(benchmark, missing)
+    single = gate.prompt is not None or gate.metric.endswith("_worst")
+    limit = gate.max if gate.max is not None else gate.min or 0.0
+    level = 1 - (1 - benchmark.statistics.level) / len(benchmark.gates)
+    needed = None
+    if FORM.sub("", gate.metric) == "fd" and gate.max and gate.attribute:
+        k = len(benchmark.classes_of(gate.attribute))
+        needed = images_to_pass(limit, k, level=level, power=POWER)
+    name = " ".join(part for part in (gate.metric, gate.attribute, gate.class_, gate.arm) if part)
+    return GateReach(name, limit, each if single else whole, needed)

@@ -1,0 +1,1 @@
+"""What lies on disk: the store, tables, run folders and results, each written whole."""

@@ -1,0 +1,342 @@
+"""`results.json`: the one place where every number of a run stands, as strict models."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from audit.errors import InputError
+from audit.storage import atomic
+
+SCHEMA_VERSION = "1.0.0"
+"""Semantic: a reader of 1.x reads every 1.y."""
+
+SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
+"""JSON Schema 2020-12 of what is written; `python -m audit.storage.results` writes it anew."""
+
+Number = float | None
+"""None where it could not be measured, never 0 and never NaN; `method` holds the reason."""
+
+Direction = Literal["lower", "higher", "none"]
+"""Which way is better."""
+
+Whole = Annotated[int, Field(ge=0)]
+
+
+Class = Annotated[
+    str | None,
+    Field(validation_alias=AliasChoices("class", "class_"), serialization_alias="class"),
+]
+"""Name of a class; the key is `class`, which Python keeps for itself."""
+
+
+class Record(BaseModel):
+    """One entry: no other key, no NaN."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class About(Record):
+    """What a number is about; None = not about one, or over all."""
+
+    arm: str
+    attribute: str | None = None
+    class_: Class = None
+    probe: str | None = None
+    prompt: str | None = None
+    """Prompt id; None = all prompts, each of the same weight."""
+
+
+class Bounded(Record):
+    """A number with its two-sided interval."""
+
+    value: Number
+    ci_low: Number = None
+    ci_high: Number = None
+    level: Number = None
+    method: str
+    """How the interval came about, or why there is no number."""
+
+
+class Entry(About, Bounded):
+    """One measurement."""
+
+    metric: str
+    n: Whole
+    """Readings used."""
+    n_effective: Number = None
+    null_low: Number = None
+    null_high: Number = None
+    """Range of a perfectly fair model at this n."""
+    direction: Direction
+    extractor: str | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.ci_low is not None and self.ci_high is not None and self.ci_low > self.ci_high:
+            raise ValueError(f"ci_low {self.ci_low} exceeds ci_high {self.ci_high}")
+        return self
+
+
+class StateCount(About):
+    """How many images, or readings of a probe, ended in a state."""
+
+    state: str
+    count: Whole
+    n: Whole
+    """Of how many."""
+    share: Number
+    ci_low: Number
+    ci_high: Number
+    level: float
+
+
+class Difference(About, Bounded):
+    """A paired difference, arm minus baseline, over the same requests."""
+
+    metric: str
+    baseline: str
+    n: Whole
+    """Pairs in which both sides were read."""
+    dropped: Whole = 0
+    """Pairs in which one side or both were not."""
+    p: Number = None
+    """Two-sided, of no difference."""
+    p_adjusted: Number = None
+    """Adjusted within `family`."""
+    family: str | None = None
+    """`<adjustment>: <what was tested together>`."""
+    direction: Direction = "none"
+    equivalent: bool | None = None
+    """Whether two one-sided tests place the difference within `margin`."""
+    margin: Number = None
+    extractor: str | None = None
+
+
+class Flips(About):
+    """Who changed: how the readings of the baseline turn into those of an arm, pair by pair."""
+
+    attribute: str
+    probe: str
+    baseline: str
+    classes: tuple[str, ...]
+    counts: tuple[tuple[Whole, ...], ...]
+    """Row = class in the baseline, column = class in the arm."""
+    n: Whole
+    dropped: Whole
+    test: str
+    """`mcnemar-exact` for two classes, `stuart-maxwell` for more."""
+    p: Number
+    p_mid: Number = None
+    p_adjusted: Number = None
+    family: str | None = None
+
+
+class Agreement(About):
+    """How far probes agree on the images of an arm; agreement is not accuracy."""
+
+    attribute: str
+    statistic: str
+    """`raw`, `cohen_kappa`, `fleiss_kappa` or `krippendorff_alpha`."""
+    probes: tuple[str, ...]
+    value: Number
+    n: Whole
+    method: str
+
+
+class ProbeRecord(Record):
+    """A probe that read the images, and what is known of its errors."""
+
+    name: str
+    fingerprint: str | None = None
+    attribute: str
+    classes: tuple[str, ...]
+    confusion: tuple[tuple[float, ...], ...] | None = None
+    """Counts; row = true class, column = class read. None where no error card is at hand."""
+    accuracy: Number = None
+    data: str | None = None
+    """What it was calibrated on."""
+    licence: str | None = None
+    correction: str
+    """`applied`, or why the shares could not be corrected."""
+
+
+class GateEntry(Record):
+    """One limit and its verdict."""
+
+    id: str
+    metric: str
+    attribute: str | None = None
+    class_: Class = None
+    probe: str | None = None
+    arm: str
+    prompt: str | None = None
+    side: Literal["max", "min"]
+    limit: float
+    value: Number
+    ci_low: Number = None
+    ci_high: Number = None
+    bound: Number
+    """One-sided bound at the level that the family of gates leaves this one."""
+    bound_level: Number
+    p: Number
+    """One-sided, of lying beyond the limit."""
+    p_adjusted: Number
+    """After Holm, over the gates of the spec."""
+    family: Whole
+    n: Whole
+    n_needed: int | None = None
+    """About how many images an arm would decide it; None where it is decided or no number can."""
+    baseline_value: Number = None
+    verdict: Literal["pass", "fail", "inconclusive"]
+    reason: str
+
+
+class FeatureRecord(BaseModel):
+    """A feature set as used; the features part may add evidence under further keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    attribute: str
+    classes: tuple[str, ...]
+    hookpoint: str
+    model: str
+    sae: str
+    ranking: str
+    latents: dict[str, tuple[int, ...]]
+    effects: dict[str, tuple[float, ...]]
+
+
+class Estimand(Record):
+    """What the numbers of one attribute are estimates of."""
+
+    attribute: str
+    classes: tuple[str, ...]
+    target: dict[str, float]
+    target_source: str
+    """`uniform`, or who chose it and why."""
+    inference: str
+    design: str
+    """What was sampled independently of what."""
+    aggregation: str
+    unit: str = "image"
+
+
+class Warned(Record):
+    """Something the reader should know, and how often it happened."""
+
+    code: str
+    message: str
+    count: int = 1
+    arm: str | None = None
+
+
+class Provenance(BaseModel):
+    """Where the numbers come from; the runner adds digests, versions, device and times."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    estimands: tuple[Estimand, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+
+
+class Results(Record):
+    """All of `results.json`."""
+
+    schema_version: str = SCHEMA_VERSION
+    benchmark: str
+    title: str = ""
+    arms: tuple[str, ...]
+    """The baseline first."""
+    prompts: dict[str, str] = Field(default_factory=dict)
+    """Text by prompt id, in the order of the benchmark."""
+    measurements: tuple[Entry, ...] = ()
+    states: tuple[StateCount, ...] = ()
+    comparisons: tuple[Difference, ...] = ()
+    flips: tuple[Flips, ...] = ()
+    probes: tuple[ProbeRecord, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
+    gates: tuple[GateEntry, ...] = ()
+    features: tuple[FeatureRecord, ...] = ()
+    provenance: Provenance = Provenance()
+
+
+def dumps(results: Results) -> str:
+    """Write results as JSON: sorted keys, no NaN, an entry a line; the same in, the same bytes."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    sections = []
+    for key, value in sorted(results.model_dump(mode="json", by_alias=True).items()):
+        several = isinstance(value, list) and value
+        rows = "[\n" + ",\n".join(map(text, value)) + "\n]" if several else text(value)
+        sections.append(f"{text(key)}: {rows}")
+    return "{\n" + ",\n".join(sections) + "\n}\n"
+
+
+def write(path: Path, results: Results) -> None:
+    """Write `results.json` whole: a reader finds the old file or the new one, never a half."""
+    atomic.write(path, dumps(results))
+
+
+def read(path: Path) -> Results:
+    """Read and check `results.json`.
+
+    Raises:
+        InputError: it is missing, no JSON, or does not fit the schema; says where first.
+    """
+    try:
+        text = path.read_text("utf-8")
+        plain = json.loads(text, parse_constant=_refuse)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: there is no such file; `bias-audit measure` writes it"
+        ) from None
+    except ValueError as wrong:
+        raise InputError(f"{path}: not a JSON document: {wrong}") from None
+    return parse(plain, str(path))
+
+
+def parse(plain: Any, where: str = "results.json") -> Results:
+    """Return the results in a plain JSON value.
+
+    Raises:
+        InputError: it does not fit the schema, or was written by a later major version.
+    """
+    version = plain.get("schema_version") if isinstance(plain, Mapping) else None
+    if not isinstance(version, str):
+        raise InputError(f"{where}: no results of bias-audit: schema_version is missing")
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise InputError(f"{where}: schema_version {version}; this suite reads {SCHEMA_VERSION}")
+    try:
+        return Results.model_validate(plain)
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False)
+        place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+        more = f" (and {len(others)} more misfits)" if others else ""
+        raise InputError(
+            f"{where}: {place.removeprefix('.')}: {first['msg']}, got {first['input']!r}{more}"
+        ) from None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema 2020-12 of `results.json`."""
+    found = Results.model_json_schema(mode="serialization", by_alias=True)
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Results of bias-audit",
+    }
+    return found | head
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number that JSON knows")
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(json.dumps(schema(), indent=1, sort_keys=True) + "\n", "utf-8")
