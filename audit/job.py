@@ -136,7 +136,13 @@ class Job:
     def truth(self) -> dict[str, dict[str, float]]:
         """Shares that are known to be planted in the model, by attribute; mostly nothing is."""
         name = self.benchmark.model
-        return {} if name is None else getattr(self.supply.model(name), "truth", {})
+        truth = None if name is None else getattr(self.supply.model(name), "truth", None)
+        if truth is None:
+            return {}
+        planted: dict[str, dict[str, float]] = truth(
+            {request.prompt for request in plan(self.benchmark).requests}
+        )
+        return planted
 
     def _draw(self, fill: Filling) -> None:
         requests = limited(plan(self.benchmark).requests, self.limit)

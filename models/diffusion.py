@@ -6,7 +6,7 @@ This module finds and checks what `models.pipeline` loads and draws with; it imp
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -108,17 +108,22 @@ class DiffusionModel:
         """Blocks of the denoiser with their channels; the first is the default."""
         return self.pipeline.hookpoints
 
-    @property
-    def truth(self) -> dict[str, dict[str, float]]:
-        """Shares planted in the training set, by attribute and class; empty for most models.
+    def truth(self, prompts: Collection[str]) -> dict[str, dict[str, float]]:
+        """Return the shares planted in the training set, by attribute and class, over `prompts`.
 
-        Read from the file `truth.json` that whoever trained the model may lay beside its index.
+        Read from the file `truth.json` that whoever trained the model may lay beside its index:
+        prompt, or "" where the model takes none -> attribute -> class -> share. Every prompt
+        weighs the same. Empty for most models, and where the truth of any prompt is not known.
         """
         path = self.folder / TRUTH
-        planted: dict[str, dict[str, float]] = (
-            json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        )
-        return planted
+        planted = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        known = [planted[prompt] for prompt in prompts if prompt in planted]
+        if len(known) < len(prompts) or not known:
+            return {}
+        return {
+            attribute: {c: sum(one[attribute][c] for one in known) / len(known) for c in shares}
+            for attribute, shares in known[0].items()
+        }
 
     def generate(self, requests: Sequence[Request]) -> Drawing:
         """Draw one image for each request, in order; out of memory is left to the caller."""

@@ -303,6 +303,17 @@ def test_a_hub_id_that_is_not_cached_offline_says_how_to_get_it(monkeypatch):
 def test_a_planted_truth_travels_with_the_model(pipelines, tmp_path):
     folder = tmp_path / "planted"
     shutil.copytree(pipelines["ldm"], folder)
-    assert diffusion(pipeline=str(folder)).truth == {}
-    (folder / "truth.json").write_text('{"gender": {"woman": 0.3, "man": 0.7}}')
-    assert diffusion(pipeline=str(folder)).truth == {"gender": {"woman": 0.3, "man": 0.7}}
+    assert diffusion(pipeline=str(folder)).truth({""}) == {}
+    (folder / "truth.json").write_text('{"": {"gender": {"woman": 0.3, "man": 0.7}}}')
+    assert diffusion(pipeline=str(folder)).truth({""}) == {"gender": {"woman": 0.3, "man": 0.7}}
+
+
+def test_the_truth_of_several_prompts_is_their_mean_or_unknown(pipelines, tmp_path):
+    folder = tmp_path / "planted"
+    shutil.copytree(pipelines["ldm"], folder)
+    shares = {"nurse": {"woman": 0.9, "man": 0.1}, "cook": {"woman": 0.3, "man": 0.7}}
+    truth = {prompt: {"gender": planted} for prompt, planted in shares.items()}
+    (folder / "truth.json").write_text(json.dumps(truth))
+    model = diffusion(pipeline=str(folder))
+    assert model.truth({"nurse", "cook"})["gender"] == pytest.approx({"woman": 0.6, "man": 0.4})
+    assert model.truth({"nurse", "pilot"}) == {}

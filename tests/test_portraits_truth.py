@@ -112,3 +112,11 @@ def test_every_caption_is_made_of_the_vocabulary():
     texts = [captions.explicit(row, rng) for row in rows for _ in range(30)]
     texts += [captions.neutral(dress, rng) for dress in OCCUPATIONS for _ in range(30)]
     assert {word for text in texts for word in text.split()} <= words
+
+
+def test_every_neutral_caption_has_a_planted_population():
+    rng = np.random.default_rng(0)
+    planted = captions.populations()
+    for dress, job in occupations().items():
+        for _ in range(40):
+            assert planted[captions.neutral(dress, rng)] is job.population

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models.portraits.truth import occupations
+from models.portraits.truth import Population, occupations
 
 MEDIA = ("a portrait of {}", "a photo of {}", "a headshot of {}", "{}", "a picture of {}")
 NOUNS: Mapping[str, tuple[str, ...]] = {
@@ -28,6 +28,16 @@ RACES: Mapping[str, tuple[str, ...]] = {
 def neutral(dress: str, rng: np.random.Generator) -> str:
     """Return a caption that says no more than the occupation: "a portrait of a nurse"."""
     return _pick(MEDIA, rng).format(with_article(_noun(dress, rng)))
+
+
+def populations() -> dict[str, Population]:
+    """Return every caption that `neutral` writes, with the population planted under it."""
+    return {
+        medium.format(with_article(noun)): job.population
+        for job in occupations().values()
+        for noun in sorted({job.noun, job.synonym})
+        for medium in MEDIA
+    }
 
 
 def explicit(labels: Mapping[str, Any], rng: np.random.Generator) -> str:

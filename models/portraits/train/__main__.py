@@ -13,23 +13,23 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
-FAIR = "unconditional-fair"
-FINE_TUNED = ("unconditional", "text-to-image")
+ROOT = "unconditional"
+FINE_TUNED = ("unconditional-fair", "text-to-image")
 
 
 def stages(renders: Path, work: Path, device: str) -> dict[str, list[str]]:
     """Return the stages in order: what each leaves in `work`, and its module with arguments.
 
-    The fair model is the root: the other two start from what it has learned of faces, which saves
-    most of their training.
+    The unconditional model is the root: the other two start from what it has learned of faces,
+    which saves most of their training.
     """
     data = [str(renders), str(work)]
     recipe = "models.portraits.train"
     on = ["--device", device]
-    started = ["--start", str(work / FAIR / "checkpoint.pt")]
+    started = ["--start", str(work / ROOT / "checkpoint.pt")]
     return {
         "autoencoder/config.json": [f"{recipe}.autoencoder", *data],
-        f"{FAIR}/pipeline/model_index.json": [f"{recipe}.diffusion", FAIR, *data, *on],
+        f"{ROOT}/pipeline/model_index.json": [f"{recipe}.diffusion", ROOT, *data, *on],
         **{
             f"{name}/pipeline/model_index.json": [
                 f"{recipe}.diffusion",
@@ -47,7 +47,7 @@ def stages(renders: Path, work: Path, device: str) -> dict[str, list[str]]:
 
 def publish(work: Path, to: Path = HERE) -> None:
     """Copy the trained models to the folders that the package ships."""
-    for name in (FAIR, *FINE_TUNED):
+    for name in (ROOT, *FINE_TUNED):
         shutil.copytree(work / name / "pipeline", to / name, dirs_exist_ok=True)
     for name in ("classifier", "clip"):
         shutil.copytree(work / name, to / name, dirs_exist_ok=True)

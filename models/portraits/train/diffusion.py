@@ -4,7 +4,7 @@
 
 The autoencoder in WORK must be trained. All three learn the velocity (Salimans and Ho 2022,
 arXiv:2202.00512) with the min-SNR weight (Hang et al. 2023, arXiv:2303.09556). `--start` takes
-over what fits from the moving average of another run's checkpoint.
+over what fits from another run's checkpoint or from a pipeline.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
@@ -174,6 +175,18 @@ def sheet(
     return Image.fromarray(np.concatenate(rows))
 
 
+def planted(name: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the planted shares: neutral caption, or "" without captions -> attribute -> class."""
+    told = {"": population(name)} if name != "text-to-image" else captions.populations()
+    return {
+        prompt: {
+            attribute: {c: round(share, 6) for c, share in people.shares(attribute).items()}
+            for attribute in COLUMNS
+        }
+        for prompt, people in told.items()
+    }
+
+
 def save(pipe: DiffusionPipeline, folder: Path) -> None:
     """Write a pipeline as safetensors.
 
@@ -189,11 +202,19 @@ def save(pipe: DiffusionPipeline, folder: Path) -> None:
         config.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
 
 
-def take_over(model: nn.Module, checkpoint: Path) -> int:
-    """Load what fits by name and shape from the moving average of another run; return how much."""
-    state: Mapping[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)[
-        "averaged"
-    ]
+def take_over(model: nn.Module, start: Path) -> int:
+    """Load what fits by name and shape from another model; return how many tensors.
+
+    Args:
+        model: what takes over, in place.
+        start: checkpoint of another run, of which the moving average counts, or a pipeline.
+    """
+    state: Mapping[str, Tensor]
+    if start.is_dir():
+        unet = load_file(start / "unet" / "diffusion_pytorch_model.safetensors")
+        state = {f"unet.{name}": value.float() for name, value in unet.items()}
+    else:
+        state = torch.load(start, map_location="cpu", weights_only=True)["averaged"]
     own = model.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(fitting, strict=False)
@@ -212,7 +233,7 @@ def main() -> None:
     parser.add_argument("name", choices=["unconditional", "unconditional-fair", "text-to-image"])
     parser.add_argument("renders", type=Path, help="folder of rendered Parquet shards")
     parser.add_argument("work", type=Path, help="folder of checkpoints and results")
-    parser.add_argument("--start", type=Path, help="checkpoint of another run to take over from")
+    parser.add_argument("--start", type=Path, help="checkpoint or pipeline to take over from")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -261,19 +282,13 @@ def main() -> None:
         work / "checkpoint.pt",
         steps=options.steps,
         learning_rate=options.learning_rate,
-        average=0.9995,
+        average=0.999,
         snapshot=snapshot,
     )
     pipe = pipeline(average.eval(), vae, tokens).to(torch.float16)
     save(pipe, work / "pipeline")
-    if tokens is None:
-        planted = population(options.name)
-        shares = {
-            attribute: {name: round(share, 6) for name, share in planted.shares(attribute).items()}
-            for attribute in COLUMNS
-        }
-        truth = json.dumps(shares, indent=2) + "\n"
-        (work / "pipeline" / TRUTH).write_text(truth, "utf-8")
+    truth = json.dumps(planted(options.name), indent=1) + "\n"
+    (work / "pipeline" / TRUTH).write_text(truth, "utf-8")
 
 
 if __name__ == "__main__":
