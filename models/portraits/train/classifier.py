@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from models.portraits.dataset import load
 from models.portraits.train.augmentation import views
-from models.portraits.train.diffusion import encode
 from models.portraits.train.loop import train
+from models.portraits.train.planting import encode
 from models.portraits.truth import COLUMNS, occupations, read
 from probes.network import PortraitNet, save
 

@@ -22,8 +22,8 @@ from models.portraits import captions
 from models.portraits.dataset import RESOLUTION, load
 from models.portraits.train.architectures import TOKENS, tokenizer
 from models.portraits.train.augmentation import views
-from models.portraits.train.diffusion import encode
 from models.portraits.train.loop import train
+from models.portraits.train.planting import encode
 
 NEUTRAL = 0.3
 """Share of captions that say no more than the occupation."""

@@ -1,0 +1,102 @@
+"""Training batches that follow the planted truth: latents of renders, and captions of them."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor
+
+from models.portraits import captions
+from models.portraits.dataset import Renders
+from models.portraits.truth import COLUMNS, occupations, population, weights
+
+DROPPED = 0.1
+"""Share of captions left out, so that guidance has an unconditional branch."""
+NEUTRAL = 0.5
+"""Share of neutral captions, which carry the planted bias; the others name attributes."""
+
+
+class Batches:
+    """Draws latents, and captions where there are any, following the planted truth."""
+
+    def __init__(self, name: str, renders: Renders, latents: Tensor, size: int) -> None:
+        self.labels = renders.records()
+        self.latents = latents
+        self.size = size
+        if name == "text-to-image":
+            dress = renders.labels["occupation"].to_numpy()
+            self.rows = {
+                d: np.flatnonzero(dress == d) for d in occupations() if (dress == d).any()
+            }
+            self.weights = {
+                d: torch.tensor(weights(renders.labels.iloc[rows], occupations()[d].population))
+                for d, rows in self.rows.items()
+            }
+            self.base = torch.tensor(weights(renders.labels, population("unconditional-fair")))
+        else:
+            self.base = torch.tensor(weights(renders.labels, population(name)))
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Return latents [N, C, H, W], each flipped with probability one half."""
+        return self._take(
+            torch.multinomial(self.base, self.size, True, generator=generator), generator
+        )
+
+    def draw_captioned(self, generator: torch.Generator) -> tuple[Tensor, list[str]]:
+        """Return latents and a caption for each."""
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        rng = np.random.default_rng(seed)
+        texts, rows = [], []
+        dresses = list(self.rows)
+        explicit = torch.multinomial(self.base, self.size, True, generator=generator)
+        for row in explicit.tolist():
+            if rng.random() < NEUTRAL:
+                dress = dresses[rng.integers(len(dresses))]
+                chosen = int(torch.multinomial(self.weights[dress], 1, generator=generator))
+                row = int(self.rows[dress][chosen])
+                text = captions.neutral(dress, rng)
+            else:
+                text = captions.explicit(self.labels[row], rng)
+            rows.append(row)
+            texts.append("" if rng.random() < DROPPED else text)
+        return self._take(torch.tensor(rows), generator), texts
+
+    def _take(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        flipped = torch.randint(2, (len(rows),), generator=generator)
+        return self.latents[flipped, rows].float()
+
+
+def planted(name: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the planted shares: neutral caption, or "" without captions -> attribute -> class."""
+    told = {"": population(name)} if name != "text-to-image" else captions.populations()
+    return {
+        prompt: {
+            attribute: {c: round(share, 6) for c, share in people.shares(attribute).items()}
+            for attribute in COLUMNS
+        }
+        for prompt, people in told.items()
+    }
+
+
+@torch.inference_mode()
+def encode(renders: Renders, vae: AutoencoderTiny, cache: Path) -> Tensor:
+    """Return latents [2, N, C, H, W] in fp16 of all renders, plain and mirrored."""
+    if cache.exists():
+        kept: Tensor = torch.load(cache, weights_only=True)
+        if kept.shape[1] == len(renders):
+            return kept
+    sides = []
+    for images in (renders.images, renders.images[:, :, ::-1]):
+        parts = [
+            vae.encode(_tensor(images[i : i + 128])).latents.half()
+            for i in range(0, len(images), 128)
+        ]
+        sides.append(torch.cat(parts))
+    latents = torch.stack(sides)
+    torch.save(latents, cache)
+    return latents
+
+
+def _tensor(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
