@@ -9,6 +9,7 @@ from torch import nn
 from models.portraits.train import architectures
 from models.portraits.train.autoencoder import CHANNELS, Standardised, build
 from models.portraits.train.loop import cosine, follow, train
+from models.portraits.train.objective import weight
 
 
 def run(folder, stops):
@@ -78,6 +79,11 @@ def test_the_conditional_unet_can_start_from_the_unconditional_one():
     # Residual blocks, samplers, time embedding, both ends: all but attention and the pooled text.
     heard = ("attentions", "add_embedding")
     assert {k for k in target if not any(part in k for part in heard)} == set(fitting)
+
+
+def test_the_loss_neither_vanishes_in_noise_nor_dwells_on_the_last_grain():
+    # 0.3 / 1, 1.3 / 2, 5 / 100
+    assert weight(torch.tensor([0.0, 1.0, 99.0])).tolist() == pytest.approx([0.3, 0.65, 0.05])
 
 
 def test_known_words_are_one_token_and_any_text_can_be_spelled():
