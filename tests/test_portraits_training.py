@@ -10,6 +10,7 @@ from models.portraits.train import architectures
 from models.portraits.train.autoencoder import CHANNELS, Standardised, build
 from models.portraits.train.loop import cosine, follow, train
 from models.portraits.train.objective import weight
+from models.portraits.train.reading import read
 
 
 def run(folder, stops):
@@ -113,3 +114,36 @@ def test_the_tokenizer_survives_a_round_trip(tmp_path):
     assert again.model_max_length == architectures.TOKENS
     padded = again([text, "a"], padding="max_length").input_ids
     assert [len(row) for row in padded] == [architectures.TOKENS] * 2
+
+
+class Told:
+    """Two renders, a nurse and a cook, each told by its occupation."""
+
+    labels = [
+        {"gender": g, "age_class": "old", "race": "White", "glasses": False, "beard": "none"}
+        | {"occupation": occupation}
+        for g, occupation in (("woman", "nurse"), ("man", "cook"))
+    ]
+
+    def captioned(self, count, generator):
+        rows = torch.randint(2, (count,), generator=generator)
+        return rows, [f"a portrait of a {self.labels[row]['occupation']}" for row in rows]
+
+
+def test_the_text_encoder_learns_to_tell_captions_apart(tmp_path):
+    tokens = architectures.tokenizer(["a", "portrait", "of", "nurse", "cook"])
+    ids = tokens(
+        ["a portrait of a nurse", "a portrait of a cook"],
+        padding="max_length",
+        return_tensors="pt",
+    ).input_ids
+
+    def apart(encoder):
+        with torch.no_grad():
+            nurse, cook = encoder(ids)[0].mean(1)
+        return float((nurse - cook).norm() / nurse.norm())
+
+    torch.manual_seed(0)
+    fresh = apart(architectures.text_encoder(tokens))
+    learned = apart(read(Told(), tokens, tmp_path / "c.pt", steps=60, batch=8))
+    assert learned > 5 * fresh

@@ -22,6 +22,7 @@ from models.portraits.train.loop import train
 from models.portraits.train.objective import Velocity, take_over
 from models.portraits.train.packaging import pipeline, save, sheet
 from models.portraits.train.planting import Batches, encode, planted
+from models.portraits.train.reading import read
 from models.portraits.truth import occupations
 
 LOOK = "a portrait of a {}"
@@ -52,7 +53,8 @@ def main() -> None:
     tokens = None
     if options.name == "text-to-image":
         tokens = architectures.tokenizer(captions.vocabulary())
-        model = Velocity(architectures.conditional_unet(), architectures.text_encoder(tokens))
+        encoder = read(batches, tokens, work / "text-encoder.pt")
+        model = Velocity(architectures.conditional_unet(), encoder)
     else:
         model = Velocity(architectures.unconditional_unet())
     if options.start:

@@ -45,11 +45,16 @@ class Batches:
 
     def draw_captioned(self, generator: torch.Generator) -> tuple[Tensor, list[str]]:
         """Return latents and a caption for each."""
+        rows, texts = self.captioned(self.size, generator)
+        return self._take(rows, generator), texts
+
+    def captioned(self, count: int, generator: torch.Generator) -> tuple[Tensor, list[str]]:
+        """Return `count` renders, as rows, and a caption for each."""
         seed = int(torch.randint(2**31, (1,), generator=generator))
         rng = np.random.default_rng(seed)
         texts, rows = [], []
         dresses = list(self.rows)
-        explicit = torch.multinomial(self.base, self.size, True, generator=generator)
+        explicit = torch.multinomial(self.base, count, True, generator=generator)
         for row in explicit.tolist():
             if rng.random() < NEUTRAL:
                 dress = dresses[rng.integers(len(dresses))]
@@ -60,7 +65,7 @@ class Batches:
                 text = captions.explicit(self.labels[row], rng)
             rows.append(row)
             texts.append("" if rng.random() < DROPPED else text)
-        return self._take(torch.tensor(rows), generator), texts
+        return torch.tensor(rows), texts
 
     def _take(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         flipped = torch.randint(2, (len(rows),), generator=generator)
