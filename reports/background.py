@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audit import registry
+from reports.choices import choices
 from reports.glossary import DEFINITIONS, Definition, base
 from reports.source import Source
 from reports.tables import Cell, Row, Table, entry_cell, table
@@ -42,17 +43,9 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
         "Perceived presentation: what a classifier reads from the pixels of a generated picture. "
         "Nobody is in the picture, so nobody's identity is known or meant.",
     )
-    for attribute in source.attributes:
-        classes = source.classes(attribute)
-        yield (
-            f"Perceived {attribute}",
-            f"{listed(classes)}. Everyone else is forced into one of these {len(classes)}.",
-        )
-    for attribute, estimand in source.estimands.items():
-        if attribute in source.combined:
-            continue  # the product of the targets of its parts
-        wanted = listed(f"{c} {number(v, 'share')}" for c, v in source.target(attribute).items())
-        yield f"Target for {attribute}", f"{wanted}. {chosen_by(estimand.target_source)}"
+    for attribute, classes, target in choices(source):
+        yield f"Perceived {attribute}", classes
+        yield f"Target for {attribute}", target
     prompts = source.by_prompt
     yield (
         "Prompts",
@@ -78,16 +71,6 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
         "Classes that no probe has a name for, how people in the pictures are dressed or act, and "
         "what happens with other prompts, seeds or settings.",
     )
-
-
-def chosen_by(target_source: str) -> str:
-    """Say who chose a target."""
-    if target_source == "uniform":
-        return (
-            "Even shares: the default of the suite, which the spec left as it is. "
-            "That is a choice, not a fact."
-        )
-    return f"Chosen in the spec: {target_source.rstrip('.')}."
 
 
 def probes(source: Source) -> Table | None:

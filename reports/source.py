@@ -60,6 +60,12 @@ class Source:
         return f"{100 * next(known, 0.95):g}\N{NO-BREAK SPACE}%"
 
     @property
+    def model(self) -> Mapping[str, Any]:
+        """The model that drew, as the spec has it; empty for images and labels at hand."""
+        found = (self.results.provenance.model_extra or {}).get("model")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
     def baseline(self) -> str:
         """Name of the first arm."""
         return self.arms[BASELINE] if self.arms else ""

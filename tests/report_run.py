@@ -491,7 +491,7 @@ def _gates(arms, measurements):
                 "reason": {
                     "pass": "the upper bound lies below the limit",
                     "fail": "the lower bound lies above the limit",
-                    "inconclusive": "the interval straddles the limit",
+                    "inconclusive": "it straddles the limit; about 840 images would decide",
                 }[verdict],
             }
         )  # fmt: skip
@@ -551,7 +551,8 @@ def _provenance(shares, featured):
     out = {
         "estimands": [
             {
-                "attribute": a, "classes": CLASSES[a], "inference": "fixed_prompts",
+                "attribute": a, "classes": CLASSES[a], "classes_source": "suite",
+                "inference": "fixed_prompts",
                 "target": dict.fromkeys(CLASSES[a], 1 / len(CLASSES[a])),
                 "target_source": "uniform", "design": "independent seeds",
                 "aggregation": "every prompt weighs the same",

@@ -13,7 +13,7 @@ from small_spec import VALID, changed, run, tree, write
 
 from audit import cli
 from audit.commands import specs
-from audit.commands.runs import worse
+from audit.commands.outcomes import worse
 from audit.console import Console
 from audit.errors import IncompleteError, InputError, RefusedError, ResourceError, SpecError
 from audit.interrupts import Interrupted

@@ -1,0 +1,52 @@
+"""Who chose the classes and the target: said wherever a number stands that hangs on them."""
+
+from collections.abc import Iterator
+
+from audit.storage.results import Estimand
+from reports.source import Source
+from reports.words import listed, number
+
+CLASSES = {
+    "suite": "The default of the suite: what its probes have names for. Everyone else is forced "
+    "into one of these.",
+    "spec": "Chosen in the spec. Everyone else is forced into one of these.",
+    "": "The results do not say who chose them.",
+}
+"""By `classes_source` of the results."""
+UNIFORM, UNEXPLAINED = "uniform", "the spec"
+"""What `target_source` holds where nobody gave a target, and where nobody gave a reason."""
+
+
+def classes(estimand: Estimand) -> str:
+    """Say what the classes are and who chose them."""
+    chosen = CLASSES.get(estimand.classes_source, estimand.classes_source)
+    return f"{listed(estimand.classes)}. {chosen}"
+
+
+def target(estimand: Estimand) -> str:
+    """Say what the target is and who chose it."""
+    wanted = listed(f"{name} {number(v, 'share')}" for name, v in estimand.target.items())
+    return f"{wanted}. {chosen_by(estimand.target_source)}"
+
+
+def chosen_by(target_source: str) -> str:
+    """Say who chose a target.
+
+    >>> chosen_by("Even shares, by the board.")
+    'Chosen in the spec, which says: Even shares, by the board.'
+    """
+    if target_source == UNIFORM:
+        return (
+            "Even shares: the default of the suite, which the spec left as it is. "
+            "That is a choice, not a fact."
+        )
+    if target_source == UNEXPLAINED:
+        return "Chosen in the spec, which does not say by whom or why (`target_reason`)."
+    return f"Chosen in the spec, which says: {target_source.rstrip('.')}."
+
+
+def choices(source: Source) -> Iterator[tuple[str, str, str]]:
+    """Yield each single attribute with what is to be said of its classes and of its target."""
+    for attribute, estimand in source.estimands.items():
+        if attribute in source.attributes:
+            yield attribute, classes(estimand), target(estimand)
