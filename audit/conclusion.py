@@ -79,7 +79,7 @@ def _provenance(run: Run, supply: Supply, measured: Measured) -> Provenance:
             "digest": run.manifest["digest"],
             "suite": run.manifest["suite"],
             "packages": run.manifest["packages"],
-            "model": _model(supply),
+            **_model(supply),
             "made_of": made_of,
             "estimands": measured.estimands,
             "warnings": (*before, *measured.warnings),
@@ -92,13 +92,13 @@ def _provenance(run: Run, supply: Supply, measured: Measured) -> Provenance:
     )
 
 
-def _model(supply: Supply) -> dict[str, Any] | None:
-    """Return the model that drew, as the spec has it; None for images and labels at hand."""
+def _model(supply: Supply) -> dict[str, Any]:
+    """Return the model that drew, as the spec has it; nothing for images and labels at hand."""
     name = supply.benchmark.model
     if name is None:
-        return None
+        return {}
     written = supply.spec.models[name].model_dump(mode="json", exclude_none=True)
-    return {**written, "plugin": written["name"], "name": name}
+    return {"model": {**written, "plugin": written["name"], "name": name}}
 
 
 def _embeddings(run: Run, encoder: Any, supply: Supply, store: Store) -> Embeddings:

@@ -147,7 +147,8 @@ def _first_result(front: str, where: str) -> tuple[int, int] | None:
         return None
     models = index.value if isinstance(index, yaml.SequenceNode) else []
     key, results = _entry(models[0], "results") if models else (None, None)
-    if not isinstance(results, yaml.SequenceNode) or results.flow_style or not results.value:
+    block = isinstance(results, yaml.SequenceNode) and not results.flow_style and results.value
+    if key is None or not block:
         raise InputError(
             f"{where}: line {index.start_mark.line + 2}: {INDEX} is not a list of models whose"
             " first has `results`, one `- ` a line; nothing can be added to it"

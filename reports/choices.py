@@ -25,7 +25,8 @@ def classes(estimand: Estimand) -> str:
 
 def target(estimand: Estimand) -> str:
     """Say what the target is and who chose it."""
-    wanted = listed(f"{name} {number(v, 'share')}" for name, v in estimand.target.items())
+    aims = ((name, estimand.target[name]) for name in estimand.classes if name in estimand.target)
+    wanted = listed(f"{name} {number(share, 'share')}" for name, share in aims)
     return f"{wanted}. {chosen_by(estimand.target_source)}"
 
 

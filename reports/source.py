@@ -66,6 +66,12 @@ class Source:
         return found if isinstance(found, Mapping) else {}
 
     @property
+    def drawn(self) -> bool:
+        """Whether a model drew the images for this run; others were at hand."""
+        made_of = (self.results.provenance.model_extra or {}).get("made_of")
+        return bool(self.model or (isinstance(made_of, Mapping) and made_of.get("model")))
+
+    @property
     def baseline(self) -> str:
         """Name of the first arm."""
         return self.arms[BASELINE] if self.arms else ""

@@ -109,7 +109,7 @@ def write(
         "status": status,
         "suite": "0.1.0",
         "started": "2026-11-20T10:00:00Z",
-        "seconds": 421.3,
+        "measured": "2026-11-20T10:07:01Z",
         "device": "cpu",
         "versions": {"torch": "2.14.0", "diffusers": "0.42.1"},
         "partial": partial,
@@ -564,7 +564,8 @@ def _provenance(shares, featured):
              "message": "fid@portraits-clip from 512 images is biased upwards; read KID"},
         ],
         "spec_digest": "0123abcd" * 8,
-        "model": {"name": "portraits/unconditional", "fingerprint": "a91c20", "steps": 25},
+        "model": {"name": "portraits", "pipeline": "portraits/unconditional", "steps": 25},
+        "made_of": {"model": "a91c20"},
         "seed": 0,
         "versions": {"bias-audit": "0.1.0", "torch": "2.14.0"},
     }  # fmt: skip

@@ -149,13 +149,42 @@ def test_the_checklist_answers_what_it_can_and_leaves_signatures_open(tmp_path):
     assert "10 prompts are measured one by one." in text
     assert "[prompts](report.html#prompts)" in text
     assert "| Release owner |  |  |  |" in text
-    assert [i.question for i in items(source) if not i.answer] == [
-        "Were limits set before the numbers were seen?",
-        "Do the mitigations leave quality and the other attributes alone?",
+    answers = {item.question: item.answer for item in items(source)}
+    assert [question for question, answer in answers.items() if not answer] == [
         "Are the pictures themselves looked at by people?",
-        "Do the licences of model and probes permit the release?",
         "Is it said in the model card what was not measured?",
     ]
+    chosen = answers["Who chose the classes, and whom do they leave out?"]
+    assert chosen.startswith("gender: woman and man. The default of the suite")
+    assert "That is a choice, not a fact." in answers["Who chose the target, and why?"]
+    assert (
+        "Probes: portraits: CC0-1.0."
+        in answers["Do the licences of model and probes permit the release?"]
+    )
+    assert text.count("\u2610") == len(answers)
+    assert "\u2611" not in text
+
+
+def test_the_checklist_counts_readings_and_not_images(tmp_path):
+    """Of an arm, 3 of 10 readings are missing; the images themselves are counted elsewhere."""
+    about = {"ci_low": 0.0, "ci_high": 1.0, "level": 0.95, "arm": "none", "n": 10}
+    reading = about | {"attribute": "gender", "probe": "dlib"}
+    states = [
+        reading | {"state": "ok", "count": 7, "share": 0.7},
+        reading | {"state": "no_face", "count": 3, "share": 0.3},
+        about | {"state": "ok", "count": 10, "share": 1.0},
+    ]
+    found = Results.model_validate({"benchmark": "b", "arms": ["none"], "states": states})
+    answers = {item.question: item.answer for item in items(Source(found))}
+    said = answers["Is missing data small, and alike in the arms?"].replace("\xa0", " ")
+    assert said == "Missing: 30.0 % of 10 readings under none."
+
+
+def test_the_checklist_says_what_each_row_is_evidence_for(tmp_path):
+    text = checklist(Source.open(occupations(tmp_path, images=2)))
+    for item in items(Source.open(tmp_path / "runs" / "occupations-0123abcd")):
+        assert all(f"- **{short}**: " in text for short in item.maps_to.split("; "))
+    assert "not a statement of conformity" in text
 
 
 def test_the_checklist_points_at_sections_that_are_there(tmp_path):
