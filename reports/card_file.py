@@ -147,8 +147,8 @@ def _first_result(front: str, where: str) -> tuple[int, int] | None:
         return None
     models = index.value if isinstance(index, yaml.SequenceNode) else []
     key, results = _entry(models[0], "results") if models else (None, None)
-    block = isinstance(results, yaml.SequenceNode) and not results.flow_style and results.value
-    if key is None or not block:
+    block = isinstance(results, yaml.SequenceNode) and not results.flow_style
+    if key is None or results is None or not block or not results.value:
         raise InputError(
             f"{where}: line {index.start_mark.line + 2}: {INDEX} is not a list of models whose"
             " first has `results`, one `- ` a line; nothing can be added to it"
