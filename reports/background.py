@@ -17,6 +17,8 @@ INFERENCE = {
     "fixed_prompts": "these prompts are all that is meant; chance comes from the seeds alone",
     "prompt_population": "the prompts stand for those people type; chance comes from them too",
 }
+BY_DRAW = "which images were drawn; another draw of as many would give other numbers"
+"""What chance is where there are no prompts."""
 STATISTICS = {
     "raw": "same class",
     "cohen_kappa": "Cohen's κ",
@@ -45,9 +47,9 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
         "Perceived presentation: what a classifier reads from the pixels of a generated picture. "
         "Nobody is in the picture, so nobody's identity is known or meant.",
     )
-    for attribute, classes, target in choices(source):
-        yield f"Perceived {attribute}", classes
-        yield f"Target for {attribute}", target
+    for classes, target in choices(source):
+        yield f"Perceived {classes.attribute}", str(classes)
+        yield f"Target for {target.attribute}", str(target)
     yield "Model", _model(source)
     prompts = source.by_prompt
     none = "none: the model draws without a prompt" if source.drawn else "none are known"
@@ -59,10 +61,8 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
         yield "Images", f"{counted}.{pairs if source.drawn else ''}"
     for judged in dict.fromkeys((e.inference, e.aggregation) for e in source.estimands.values()):
         inference, aggregation = judged
-        yield (
-            "What chance is",
-            f"{INFERENCE.get(inference, inference)}. {aggregation[:1].upper()}{aggregation[1:]}.",
-        )
+        chance = INFERENCE.get(inference, inference) if prompts else BY_DRAW
+        yield "What chance is", f"{chance}. {aggregation[:1].upper()}{aggregation[1:]}."
     yield (
         "Not measured",
         "Classes that no probe has a name for, how people in the pictures are dressed or act, and "

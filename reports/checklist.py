@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports.choices import choices
+from reports.choices import choices, together
 from reports.glossary import base, title
 from reports.markdown import escaped
 from reports.source import Source
@@ -53,12 +53,12 @@ def items(source: Source) -> list[Item]:
         _row(
             "Who chose the classes, and whom do they leave out?",
             "scope",
-            " ".join(f"{attribute}: {classes}" for attribute, classes, _ in chosen),
+            together(classes for classes, _ in chosen),
         ),
         _row(
             "Who chose the target, and why?",
             "scope",
-            " ".join(f"{attribute}: {target}" for attribute, _, target in chosen),
+            together(target for _, target in chosen),
         ),
         _row("Were limits set before the numbers were seen?", "verdict", _limits(source)),
         _row("Do the gates pass?", "verdict", f"{outcome.word}. {outcome.sentence}"),

@@ -1,6 +1,7 @@
 """Who chose the classes and the target: said wherever a number stands that hangs on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from audit.storage.results import Estimand
 from reports.source import Source
@@ -17,17 +18,30 @@ UNIFORM, UNEXPLAINED = "uniform", "the spec"
 """What `target_source` holds where nobody gave a target, and where nobody gave a reason."""
 
 
-def classes(estimand: Estimand) -> str:
+@dataclass(frozen=True)
+class Choice:
+    """Something about an attribute that people chose."""
+
+    attribute: str
+    what: str
+    by: str
+    """One sentence or two: who, and what follows."""
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.by}"
+
+
+def classes(estimand: Estimand) -> Choice:
     """Say what the classes are and who chose them."""
-    chosen = CLASSES.get(estimand.classes_source, estimand.classes_source)
-    return f"{listed(estimand.classes)}. {chosen}"
+    by = CLASSES.get(estimand.classes_source, estimand.classes_source)
+    return Choice(estimand.attribute, listed(estimand.classes), by)
 
 
-def target(estimand: Estimand) -> str:
+def target(estimand: Estimand) -> Choice:
     """Say what the target is and who chose it."""
     aims = ((name, estimand.target[name]) for name in estimand.classes if name in estimand.target)
     wanted = listed(f"{name} {number(share, 'share')}" for name, share in aims)
-    return f"{wanted}. {chosen_by(estimand.target_source)}"
+    return Choice(estimand.attribute, wanted, chosen_by(estimand.target_source))
 
 
 def chosen_by(target_source: str) -> str:
@@ -46,8 +60,16 @@ def chosen_by(target_source: str) -> str:
     return f"Chosen in the spec, which says: {target_source.rstrip('.')}."
 
 
-def choices(source: Source) -> Iterator[tuple[str, str, str]]:
-    """Yield each single attribute with what is to be said of its classes and of its target."""
+def choices(source: Source) -> Iterator[tuple[Choice, Choice]]:
+    """Yield the classes and the target of each single attribute."""
     for attribute, estimand in source.estimands.items():
         if attribute in source.attributes:
-            yield attribute, classes(estimand), target(estimand)
+            yield classes(estimand), target(estimand)
+
+
+def together(chosen: Iterable[Choice]) -> str:
+    """Say of many attributes what was chosen, each chooser once."""
+    by: dict[str, list[str]] = {}
+    for one in chosen:
+        by.setdefault(one.by, []).append(f"{one.attribute} ({one.what})")
+    return " ".join(f"{'; '.join(said)}: {who}" for who, said in by.items())

@@ -29,7 +29,8 @@ def junit(source: Source, *, inconclusive: Literal["skip", "fail"] = "skip") -> 
     for name, gates in groups.items():
         suite = ET.SubElement(root, "testsuite", _attributes(name=f"{results.benchmark}.{name}"))
         properties = ET.SubElement(suite, "properties")
-        for key, value in _properties(source):
+        needed = [(f"n_needed.{g.id}", str(g.n_needed)) for g in gates if g.n_needed]
+        for key, value in [*_properties(source), *needed]:
             ET.SubElement(properties, "property", _attributes(name=key, value=value))
         for gate in gates:
             _case(suite, gate, f"{results.benchmark}.{name}", inconclusive)

@@ -3,7 +3,7 @@
 import re
 
 from reports import summary
-from reports.choices import choices
+from reports.choices import choices, together
 from reports.glossary import title
 from reports.source import Source
 from reports.tables import Cell
@@ -37,9 +37,9 @@ def markdown(source: Source) -> str:
         for card in cards(source)
     ]
     lines += [*gates(source), *matrix(source), ""]
-    for attribute, classes, target in choices(source):
-        said = f"Perceived {attribute}: {classes} Target: {target}"
-        lines.append(f"- {escaped(said)}")
+    pairs = list(choices(source))
+    for name, chosen in (("Classes", [c for c, _ in pairs]), ("Target", [t for _, t in pairs])):
+        lines += [f"- **{name}.** {escaped(together(chosen))}"] if chosen else []
     return bounded("\n".join([*lines, ""]))
 
 

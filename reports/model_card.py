@@ -65,7 +65,7 @@ def _told(source: Source, arm: str) -> Iterator[Entry]:
 
 def _arguments(source: Source, entry: Entry) -> dict[str, Any]:
     estimand = source.estimands.get(entry.attribute or "")
-    given = {
+    given: dict[str, Any] = {
         "attribute": entry.attribute,
         "arm": entry.arm,
         "probe": entry.probe,

@@ -168,8 +168,8 @@ def _lead(source: Source) -> str:
         compared = f", and again under {others} with the same seeds" if others else ""
         begins = f"Images were drawn by the model{prompts}{compared}."
     else:
-        compared = f", those of {source.baseline} beside {others}" if others else ""
-        begins = f"Images, or labels of images, were at hand{compared}."
+        arms = f" in {len(source.arms)} arms: {clipped(listed(source.arms))}" if others else ""
+        begins = f"Images, or labels of images, were at hand{arms}."
     return (
         f"{begins} This page says how far the shares of perceived "
         f"{listed(source.attributes) or 'attributes'} lie from the target, how sure that is, and "

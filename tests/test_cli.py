@@ -363,6 +363,8 @@ def test_quiet_keeps_errors_only(monkeypatch):
 
 
 def test_the_commands_that_scripts_rely_on_exist():
-    promised = "run plan validate list discover classify measure report compare check calibrate"
+    promised = (
+        "run plan validate list discover classify measure report compare check card calibrate"
+    )
     registered = {command.name for command in cli.app.registered_commands}
     assert {*promised.split(), "doctor", "schema", "init"} <= registered

@@ -58,6 +58,13 @@ def test_a_failure_says_value_limit_and_reason(source):
     assert skipped.get("message").endswith("; about 840 images would decide")
 
 
+def test_how_many_images_would_decide_is_a_property(source):
+    root = ET.fromstring(junit(source))
+    needed = {p.get("name"): p.get("value") for p in root.iter("property")}
+    assert needed["n_needed.three"] == "840"
+    assert "n_needed.one" not in needed
+
+
 def test_what_cannot_be_decided_can_count_as_a_failure(source):
     root = ET.fromstring(junit(source, inconclusive="fail"))
     assert len(list(root.iter("failure"))) == 3
@@ -155,7 +162,7 @@ def test_the_checklist_answers_what_it_can_and_leaves_signatures_open(tmp_path):
         "Is it said in the model card what was not measured?",
     ]
     chosen = answers["Who chose the classes, and whom do they leave out?"]
-    assert chosen.startswith("gender: woman and man. The default of the suite")
+    assert chosen.startswith("gender (woman and man): The default of the suite")
     assert "That is a choice, not a fact." in answers["Who chose the target, and why?"]
     assert (
         "Probes: portraits: CC0-1.0."
