@@ -58,7 +58,8 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
     if counts:
         counted = listed(f"{counts.get(arm, 0):,} under {arm}" for arm in source.arms)
         pairs = " Every arm draws the same requests from the same seeds: images pair."
-        yield "Images", f"{counted}.{pairs if source.drawn else ''}"
+        paired = source.drawn and len(source.arms) > 1
+        yield "Images", f"{counted}.{pairs if paired else ''}"
     for judged in dict.fromkeys((e.inference, e.aggregation) for e in source.estimands.values()):
         inference, aggregation = judged
         chance = INFERENCE.get(inference, inference) if prompts else BY_DRAW
@@ -75,6 +76,8 @@ def _model(source: Source) -> str:
     if not source.drawn:
         return "Not known to this run: the images, or their labels, were at hand."
     written = dict(source.model)
+    if not source.by_prompt:
+        written.pop("guidance_scale", None)  # there is nothing to guide towards
     name = written.pop("pipeline", None) or written.pop("name", "unnamed")
     settings = ", ".join(f"{key} {value}" for key, value in _flat(written) if key in SETTINGS)
     return f"{name}{f' ({settings})' if settings else ''}."

@@ -111,9 +111,8 @@ def _limits(source: Source) -> str:
         return "The spec sets no limits."
     digest = (source.results.provenance.model_extra or {}).get("digest")
     of = f" of digest {str(digest)[:12]}" if digest else ""
-    return (
-        f"{count} verdicts rest on limits in the spec{of}; when it was written, only people know."
-    )
+    gates = "1 gate has its limit" if count == 1 else f"{count} gates have their limits"
+    return f"{gates} from the spec{of}; when that was written, only people know."
 
 
 def _prompts(source: Source) -> tuple[str, str]:

@@ -41,7 +41,7 @@ def index_results(source: Source, arm: str) -> list[dict[str, Any]]:
             dataset_name=clipped(results.title or results.benchmark),
             dataset_revision=str(digest) if digest else None,
             metric_type=entry.metric,
-            metric_name=f"{title(entry.metric)} of perceived {entry.attribute}",
+            metric_name=f"{title(entry.metric)}: perceived {entry.attribute}",
             metric_value=entry.value,
             metric_args=_arguments(source, entry),
         )
@@ -79,7 +79,7 @@ def _arguments(source: Source, entry: Entry) -> dict[str, Any]:
         given |= {
             "classes": list(estimand.classes),
             "classes_chosen_by": estimand.classes_source or None,
-            "target": dict(estimand.target),
+            "target": source.target(entry.attribute or ""),
             "target_chosen_by": estimand.target_source,
         }
     return {key: value for key, value in given.items() if value is not None}
