@@ -63,7 +63,8 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
     for judged in dict.fromkeys((e.inference, e.aggregation) for e in source.estimands.values()):
         inference, aggregation = judged
         chance = INFERENCE.get(inference, inference) if prompts else BY_DRAW
-        yield "What chance is", f"{chance}. {aggregation[:1].upper()}{aggregation[1:]}."
+        said = (part[:1].upper() + part[1:] for part in (chance, aggregation))
+        yield "What chance is", f"{'. '.join(said)}."
     yield (
         "Not measured",
         "Classes that no probe has a name for, how people in the pictures are dressed or act, and "
