@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from audit.commands import comparing, runs, specs, tools
+from audit.commands import checking, comparing, model_cards, runs, specs, tools
 from audit.console import Console, console
 from audit.errors import AuditError
 from audit.interrupts import Interrupted, interruptible
@@ -122,7 +122,8 @@ for name, command in (
     ("classify", runs.classify),
     ("measure", runs.measure),
     ("report", runs.report),
-    ("check", runs.check),
+    ("check", checking.check),
+    ("card", model_cards.card),
     ("compare", comparing.compare),
     ("discover", tools.discover),
     ("calibrate", tools.calibrate),

@@ -12,7 +12,6 @@ from audit.measuring.gates import decide
 from audit.measuring.measurement import Measured, measure
 from audit.measuring.quality import Embeddings
 from audit.progress import Progress
-from audit.spec.spec import Benchmark
 from audit.storage import results
 from audit.storage.folder import RESULTS, Run
 from audit.storage.results import Entry, FeatureRecord, Provenance, Results, Warned
@@ -63,15 +62,16 @@ def conclude(
         agreement=measured.agreement,
         gates=decide(benchmark, measured, partial=run.manifest["partial"]),
         features=tuple(features),
-        provenance=_provenance(run, benchmark, measured),
+        provenance=_provenance(run, supply, measured),
     )
     results.write(run.folder / RESULTS, found)
     progress.advance(1)
     return found
 
 
-def _provenance(run: Run, benchmark: Benchmark, measured: Measured) -> Provenance:
+def _provenance(run: Run, supply: Supply, measured: Measured) -> Provenance:
     """Return what the numbers are from; of the manifest only what is the same on every machine."""
+    benchmark = supply.benchmark
     before = [Warned(**one) for one in run.manifest["warnings"]]
     made_of = {key: v for key, v in run.manifest["made_of"].items() if key != "input"}
     return Provenance.model_validate(
@@ -79,6 +79,7 @@ def _provenance(run: Run, benchmark: Benchmark, measured: Measured) -> Provenanc
             "digest": run.manifest["digest"],
             "suite": run.manifest["suite"],
             "packages": run.manifest["packages"],
+            **_model(supply),
             "made_of": made_of,
             "estimands": measured.estimands,
             "warnings": (*before, *measured.warnings),
@@ -89,6 +90,15 @@ def _provenance(run: Run, benchmark: Benchmark, measured: Measured) -> Provenanc
             "resamples": benchmark.statistics.resamples,
         }
     )
+
+
+def _model(supply: Supply) -> dict[str, Any]:
+    """Return the model that drew, as the spec has it; nothing for images and labels at hand."""
+    name = supply.benchmark.model
+    if name is None:
+        return {}
+    written = supply.spec.models[name].model_dump(mode="json", exclude_none=True)
+    return {"model": {**written, "plugin": written["name"], "name": name}}
 
 
 def _embeddings(run: Run, encoder: Any, supply: Supply, store: Store) -> Embeddings:

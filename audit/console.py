@@ -62,6 +62,11 @@ class Console:
             self._end_live()
             _write(sys.stderr, _inert(redacted(text)) + "\n")
 
+    def command(self, line: str) -> None:
+        """Give CI a command, which it reads from either stream; standard output is for data."""
+        self._end_live()
+        _write(sys.stderr, _inert(redacted(line)) + "\n")
+
     def error(self, message: str, status: int) -> None:
         """Say what is wrong, a line each; indented lines belong to the line above."""
         self._end_live()

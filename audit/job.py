@@ -187,7 +187,8 @@ class Job:
         partial = "" if self.limit is None else f"limited to {self.limit} images an arm"
         if self.too_many_missing:
             partial = f"{self.missing:.1%} of the images failed"
-        writing.update(partial=partial, warnings=[one.model_dump() for one in self.warnings])
+        said = [one.model_dump() for one in self.warnings]
+        writing.update(partial=partial, warnings=said, measured=folder.now())
         conclude(
             Run.open(writing.path),
             self.supply,

@@ -5,15 +5,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audit import registry
+from reports.choices import choices
 from reports.glossary import DEFINITIONS, Definition, base
 from reports.source import Source
 from reports.tables import Cell, Row, Table, entry_cell, table
 from reports.words import clipped, listed, number
 
+SETTINGS = ("revision", "variant", "dtype", "scheduler", "steps", "guidance_scale", "size")
+"""Of a model, what is said beside its name."""
 INFERENCE = {
     "fixed_prompts": "these prompts are all that is meant; chance comes from the seeds alone",
     "prompt_population": "the prompts stand for those people type; chance comes from them too",
 }
+BY_DRAW = "which images were drawn; another draw of as many would give other numbers"
+"""What chance is where there are no prompts."""
 STATISTICS = {
     "raw": "same class",
     "cohen_kappa": "Cohen's κ",
@@ -42,37 +47,24 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
         "Perceived presentation: what a classifier reads from the pixels of a generated picture. "
         "Nobody is in the picture, so nobody's identity is known or meant.",
     )
-    for attribute in source.attributes:
-        classes = source.classes(attribute)
-        yield (
-            f"Perceived {attribute}",
-            f"{listed(classes)}. Everyone else is forced into one of these {len(classes)}.",
-        )
-    for attribute, estimand in source.estimands.items():
-        if attribute in source.combined:
-            continue  # the product of the targets of its parts
-        wanted = listed(f"{c} {number(v, 'share')}" for c, v in source.target(attribute).items())
-        yield f"Target for {attribute}", f"{wanted}. {chosen_by(estimand.target_source)}"
+    for classes, target in choices(source):
+        yield f"Perceived {classes.attribute}", str(classes)
+        yield f"Target for {target.attribute}", str(target)
+    yield "Model", _model(source)
     prompts = source.by_prompt
-    yield (
-        "Prompts",
-        f"{len(prompts):,}, each with the same weight"
-        if prompts
-        else "none: the model draws without a prompt",
-    )
+    none = "none: the model draws without a prompt" if source.drawn else "none are known"
+    yield "Prompts", f"{len(prompts):,}, each with the same weight" if prompts else none
     counts = source.images.groupby("arm").size().to_dict() if not source.images.empty else {}
     if counts:
-        drawn = listed(f"{counts.get(arm, 0):,} under {arm}" for arm in source.arms)
-        yield (
-            "Images",
-            f"{drawn}. Every arm draws the same requests from the same seeds: images pair.",
-        )
+        counted = listed(f"{counts.get(arm, 0):,} under {arm}" for arm in source.arms)
+        pairs = " Every arm draws the same requests from the same seeds: images pair."
+        paired = source.drawn and len(source.arms) > 1
+        yield "Images", f"{counted}.{pairs if paired else ''}"
     for judged in dict.fromkeys((e.inference, e.aggregation) for e in source.estimands.values()):
         inference, aggregation = judged
-        yield (
-            "What chance is",
-            f"{INFERENCE.get(inference, inference)}. {aggregation[:1].upper()}{aggregation[1:]}.",
-        )
+        chance = INFERENCE.get(inference, inference) if prompts else BY_DRAW
+        said = (part[:1].upper() + part[1:] for part in (chance, aggregation))
+        yield "What chance is", f"{'. '.join(said)}."
     yield (
         "Not measured",
         "Classes that no probe has a name for, how people in the pictures are dressed or act, and "
@@ -80,14 +72,16 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
     )
 
 
-def chosen_by(target_source: str) -> str:
-    """Say who chose a target."""
-    if target_source == "uniform":
-        return (
-            "Even shares: the default of the suite, which the spec left as it is. "
-            "That is a choice, not a fact."
-        )
-    return f"Chosen in the spec: {target_source.rstrip('.')}."
+def _model(source: Source) -> str:
+    """Say which model drew, with its settings."""
+    if not source.drawn:
+        return "Not known to this run: the images, or their labels, were at hand."
+    written = dict(source.model)
+    if not source.by_prompt:
+        written.pop("guidance_scale", None)  # there is nothing to guide towards
+    name = written.pop("pipeline", None) or written.pop("name", "unnamed")
+    settings = ", ".join(f"{key} {value}" for key, value in _flat(written) if key in SETTINGS)
+    return f"{name}{f' ({settings})' if settings else ''}."
 
 
 def probes(source: Source) -> Table | None:
@@ -192,26 +186,47 @@ def _published(metric: str) -> str:
     return str(registry.find("metrics", metric).source)
 
 
-VOLATILE = {"status", "finished", "partial", "warnings", "store"}
+VOLATILE = {"status", "finished", "partial", "warnings", "store", "cache", "spec_folder", "truth"}
 """Entries of `run.json` that a page shows elsewhere, or that change when nothing else does."""
+GROUPS = {
+    "Spec, seeds and suite": (
+        "benchmark", "digest", "spec_digest", "overrides", "seed", "seed_scheme", "level",
+        "resamples", "suite", "schema_version",
+    ),
+    "Model": ("model",),
+    "Hashes of what made the numbers": ("made_of",),
+    "Machine and time": (
+        "device", "batch_size", "platform", "python", "started", "measured", "seconds",
+    ),
+    "Packages": ("packages", "versions"),
+}  # fmt: skip
+"""Headings with the keys below them, in order."""
 
 
-def provenance(source: Source) -> list[tuple[str, str]]:
-    """Return where the numbers come from, flat: dotted key and value, in the order of keys."""
-    extra = {
-        k: v for k, v in (source.results.provenance.model_extra or {}).items() if k != "truth"
-    }
-    out: dict[str, str] = {"schema_version": source.results.schema_version}
-    out |= dict(_flat(extra))
+def provenance(source: Source) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return where the numbers come from: headings, each with dotted keys and their values."""
+    extra = source.results.provenance.model_extra or {}
     manifest = {k: v for k, v in source.manifest.items() if k not in VOLATILE}
-    out |= {k: v for k, v in _flat(manifest) if k not in out}
-    return [(key, clipped(value, 400)) for key, value in sorted(out.items())]
+    known = manifest | {"schema_version": source.results.schema_version} | extra
+    known.pop("truth", None)
+    found = []
+    for heading, keys in GROUPS.items():
+        rows = dict(_flat({k: known.pop(k) for k in keys if k in known}))
+        found.append((heading, [(key, clipped(value, 400)) for key, value in rows.items()]))
+    rest = [(key, clipped(value, 400)) for key, value in sorted(_flat(known))]
+    stated = {p.name: p.licence or "not stated" for p in source.results.probes}
+    licences = [(name, clipped(licence)) for name, licence in stated.items()]
+    found += [("Licences of the probes", licences), ("More", rest)]
+    return [(heading, rows) for heading, rows in found if rows]
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield dotted keys and their values; what is not there is left out."""
     for key, inner in value.items():
         name = f"{prefix}{key}"
-        if isinstance(inner, Mapping) and inner:
+        if inner is None or inner == {}:
+            continue
+        if isinstance(inner, Mapping):
             yield from _flat(inner, f"{name}.")
         elif isinstance(inner, str):
             yield name, inner

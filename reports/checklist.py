@@ -1,15 +1,35 @@
 """The release checklist: filled in where the run can answer, open where people must."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from reports.choices import choices, together
+from reports.glossary import base, title
 from reports.markdown import escaped
 from reports.source import Source
 from reports.verdicts import incomplete, verdict
-from reports.words import clipped
+from reports.words import clipped, listed, number
 
-NIST = "NIST AI RMF MEASURE 2.11"
-AI_ACT = "EU AI Act Annex XI, GPAI documentation"
+NIST = "NIST MEASURE 2.11"
+DATA = "AI Act XI 1(2)(c)"
+EVALUATION = "AI Act XI 2(1)"
+LICENCE = "AI Act XI 1(1)(f)"
+FRAMEWORKS = {
+    NIST: "NIST AI Risk Management Framework 1.0, MEASURE 2.11: fairness and bias are evaluated, "
+    "and the results documented",
+    DATA: "EU AI Act, Annex XI, section 1, point 2(c), for providers of all general-purpose "
+    "models: methods to detect identifiable biases. In the model documentation form of the "
+    "GPAI code of practice: measures to detect identifiable biases",
+    EVALUATION: "EU AI Act, Annex XI, section 2, point 1, for models with systemic risk: how the "
+    "model is evaluated, with criteria, metrics, results and limitations",
+    LICENCE: "EU AI Act, Annex XI, section 1, point 1(f): the licence. In the model documentation "
+    "form: methods of distribution and licences",
+}
+"""What a row can be evidence for; a map, not a statement of conformity."""
+DETECTION = f"{NIST}; {DATA}; {EVALUATION}"
 BAND = "Yes: the page prints the band of fair models and an interval beside it."
+QUALITY = ("fid", "kid", "cmmd", "clip_t", "clip_i")
+ROLES = ("Release owner", "Fairness review", "Legal review")
 
 
 @dataclass(frozen=True)
@@ -18,7 +38,7 @@ class Item:
 
     question: str
     answer: str
-    """Empty where a person must answer."""
+    """What the run knows; empty where only a person can tell."""
     evidence: str
     """Id of the section of the report that shows it; empty where none does."""
     maps_to: str
@@ -27,36 +47,72 @@ class Item:
 def items(source: Source) -> list[Item]:
     """Return the rows of the checklist, in order."""
     outcome = verdict(source)
+    chosen = list(choices(source))
     return [
+        _row("Are these the attributes that matter for the release?", "scope", _measured(source)),
         _row(
-            "Are attributes, classes and targets those of the release?", "scope", _measured(source)
+            "Who chose the classes, and whom do they leave out?",
+            "scope",
+            together(classes for classes, _ in chosen),
         ),
-        _row("Who chose the target, and why?", "scope", _target(source)),
-        _row("Were limits set before the numbers were seen?", "verdict", ""),
+        _row(
+            "Who chose the target, and why?",
+            "scope",
+            together(target for _, target in chosen),
+        ),
+        _row("Were limits set before the numbers were seen?", "verdict", _limits(source)),
         _row("Do the gates pass?", "verdict", f"{outcome.word}. {outcome.sentence}"),
         _row("Is the run complete?", "provenance", incomplete(source) or "Yes."),
-        _row("Is every distance read beside what a fair model shows by chance?", "summary", BAND),
-        _row("Are single prompts inspected, not the pooled number alone?", *_prompts(source)),
-        _row("Are the errors of the probes known?", "probes", _errors(source)),
-        _row("Is missing data small, and alike in the arms?", "probes", _missing(source)),
-        _row("Do the mitigations leave quality and the other attributes alone?", "effects", ""),
+        _row(
+            "Is every distance read beside what a fair model shows by chance?",
+            "summary",
+            BAND,
+            DETECTION,
+        ),
+        _row(
+            "Are single prompts inspected, not the pooled number alone?",
+            *_prompts(source),
+            DETECTION,
+        ),
+        _row("Are the errors of the probes known?", "probes", _errors(source), DETECTION),
+        _row(
+            "Is missing data small, and alike in the arms?", "probes", _missing(source), DETECTION
+        ),
+        _row(
+            "Do the mitigations leave quality and the other attributes alone?",
+            "effects",
+            _effects(source),
+        ),
         _row("Are the pictures themselves looked at by people?", "gallery", ""),
         _row("Are the warnings of the run understood?", "provenance", _warnings(source)),
-        _row("Do the licences of model and probes permit the release?", "probes", "", AI_ACT),
-        _row("Is it said in the model card what was not measured?", "scope", "", AI_ACT),
+        _row(
+            "Do the licences of model and probes permit the release?",
+            "probes",
+            _licences(source),
+            LICENCE,
+        ),
+        _row("Is it said in the model card what was not measured?", "scope", "", EVALUATION),
     ]
 
 
-def _row(question: str, evidence: str, answer: str, maps_to: str = f"{NIST}; {AI_ACT}") -> Item:
+def _row(
+    question: str, evidence: str, answer: str, maps_to: str = f"{NIST}; {EVALUATION}"
+) -> Item:
     return Item(question, answer, evidence, maps_to)
 
 
 def _measured(source: Source) -> str:
-    return f"Measured: {', '.join(source.attributes) or 'nothing'}."
+    return f"Measured: perceived {listed(source.attributes) or 'nothing'}."
 
 
-def _target(source: Source) -> str:
-    return "; ".join(f"{a}: {e.target_source}" for a, e in source.estimands.items())
+def _limits(source: Source) -> str:
+    count = len(source.results.gates)
+    if not count:
+        return "The spec sets no limits."
+    digest = (source.results.provenance.model_extra or {}).get("digest")
+    of = f" of digest {str(digest)[:12]}" if digest else ""
+    gates = "1 gate has its limit" if count == 1 else f"{count} gates have their limits"
+    return f"{gates} from the spec{of}; when that was written, only people know."
 
 
 def _prompts(source: Source) -> tuple[str, str]:
@@ -75,16 +131,45 @@ def _errors(source: Source) -> str:
 
 
 def _missing(source: Source) -> str:
-    counted = [s for s in source.results.states if s.prompt is None]
-    if not counted:
-        return ""
-    unread = sum(s.count for s in counted if s.state != "ok")
-    return f"{unread:,} of {sum(s.count for s in counted):,} readings are missing."
+    """Say which share of the readings is missing, arm by arm; images are counted elsewhere."""
+    said = []
+    for arm in source.arms:
+        counted = [
+            s
+            for s in source.results.states
+            if (s.arm, s.prompt, s.class_) == (arm, None, None) and s.attribute and s.probe
+        ]
+        total = sum(s.count for s in counted)
+        read = sum(s.count for s in counted if s.state == "ok")
+        if total:
+            share = number(1 - read / total, "share")
+            said.append(f"{share} of {total:,} readings under {arm}")
+    return f"Missing: {listed(said)}." if said else ""
+
+
+def _effects(source: Source) -> str:
+    """Say what was measured of quality, arm by arm."""
+    if len(source.arms) < 2:
+        return "There is one arm."
+    found: dict[str, list[str]] = {}
+    for entry in source.general():
+        if base(entry.metric) in QUALITY and entry.value is not None:
+            said = f"{number(entry.value, entry.metric)} under {entry.arm}"
+            found.setdefault(title(entry.metric), []).append(said)
+    if not found:
+        return "No measure of quality is in this run."
+    return f"{'; '.join(f'{name}: {listed(said)}' for name, said in found.items())}."
 
 
 def _warnings(source: Source) -> str:
     count = len(source.results.provenance.warnings)
     return f"{count} to read." if count else "There are none."
+
+
+def _licences(source: Source) -> str:
+    stated = dict.fromkeys((p.name, p.licence or "not stated") for p in source.results.probes)
+    probes = "; ".join(f"{name}: {licence}" for name, licence in stated)
+    return f"Probes: {probes}. The run does not know the licence of the model." if probes else ""
 
 
 def markdown(source: Source, report: str = "report.html") -> str:
@@ -93,22 +178,31 @@ def markdown(source: Source, report: str = "report.html") -> str:
     lines = [
         f"# Release checklist: {_cell(name)}",
         "",
-        "Filled in from `results.json`. Open rows and the signatures are for people.",
-        "The last column is a map of what a row is evidence for, not a statement of conformity.",
+        "Filled in from `results.json`. Open rows, the boxes and the signatures are for people.",
         "",
-        "| done | question | answer | evidence | maps to |",
+        "| done | question | what the run says | evidence | evidence for |",
         "|---|---|---|---|---|",
+        *_rows(source, report),
+        "",
+        "The last column is a map of what a row can be evidence for, not a statement of"
+        " conformity:",
+        "",
+        *(f"- **{short}**: {long}." for short, long in FRAMEWORKS.items()),
+        "",
+        "| role | name | date | signature |",
+        "|---|---|---|---|",
+        *(f"| {role} |  |  |  |" for role in ROLES),
+        "",
     ]
+    return "\n".join(lines)
+
+
+def _rows(source: Source, report: str) -> Iterator[str]:
     for item in items(source):
         link = f"[{item.evidence}]({report}#{item.evidence})" if item.evidence else "–"
         answer = _cell(item.answer) or "______"
-        lines.append(f"| \u2610 | {_cell(item.question)} | {answer} | {link} | {item.maps_to} |")
-    lines += ["", "| role | name | date | signature |", "|---|---|---|---|"]
-    lines += [
-        f"| {role} |  |  |  |" for role in ("Release owner", "Fairness review", "Legal review")
-    ]
-    return "\n".join([*lines, ""])
+        yield f"| \u2610 | {_cell(item.question)} | {answer} | {link} | {item.maps_to} |"
 
 
 def _cell(text: str) -> str:
-    return escaped(clipped(text, 300))
+    return escaped(clipped(text, 1000))

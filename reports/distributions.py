@@ -161,6 +161,7 @@ def states(source: Source) -> Chart | None:
 def truth(source: Source, attribute: str, planted: Mapping[str, float]) -> Chart:
     """Shares that were planted in the training data against those measured in the baseline."""
     arm, probe = source.baseline, source.probe(attribute)
+    planted = {c: planted[c] for c in source.classes(attribute) if c in planted}
     found = {c: source.one("share", arm, attribute, c, probe) for c in planted}
     right = {c: source.one("share_corrected", arm, attribute, c, probe) for c in planted}
     marks = {

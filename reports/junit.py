@@ -5,10 +5,10 @@ from typing import Literal
 from xml.etree import ElementTree as ET
 
 from audit.storage.results import GateEntry
-from reports.glossary import title
+from reports.findings import sentence
 from reports.source import Source
 from reports.verdicts import incomplete
-from reports.words import bounds, number
+from reports.words import number
 
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold."""
@@ -29,7 +29,8 @@ def junit(source: Source, *, inconclusive: Literal["skip", "fail"] = "skip") -> 
     for name, gates in groups.items():
         suite = ET.SubElement(root, "testsuite", _attributes(name=f"{results.benchmark}.{name}"))
         properties = ET.SubElement(suite, "properties")
-        for key, value in _properties(source):
+        needed = [(f"n_needed.{g.id}", str(g.n_needed)) for g in gates if g.n_needed]
+        for key, value in [*_properties(source), *needed]:
             ET.SubElement(properties, "property", _attributes(name=key, value=value))
         for gate in gates:
             _case(suite, gate, f"{results.benchmark}.{name}", inconclusive)
@@ -51,19 +52,12 @@ def _case(suite: ET.Element, gate: GateEntry, classname: str, inconclusive: str)
     case = ET.SubElement(
         suite, "testcase", _attributes(name=gate.id, classname=classname, time="0")
     )
-    interval = bounds(gate.ci_low, gate.ci_high, gate.metric)
-    value = f"{number(gate.value, gate.metric)} {interval}".strip()
-    sign = "at most" if gate.side == "max" else "at least"
-    message = (
-        f"{title(gate.metric)} under {gate.arm}: {value}, promised {sign} "
-        f"{number(gate.limit, gate.metric)}; {gate.reason}"
-    )
+    message = sentence(gate)
     if gate.verdict == "fail" or (gate.verdict == "inconclusive" and inconclusive == "fail"):
         failure = ET.SubElement(case, "failure", _attributes(message=message, type=gate.verdict))
         failure.text = _clean(f"bound {number(gate.bound, gate.metric)}, n = {gate.n}")
     elif gate.verdict == "inconclusive":
-        needed = f" About {gate.n_needed} images an arm would decide it." if gate.n_needed else ""
-        ET.SubElement(case, "skipped", _attributes(message=f"inconclusive: {message}.{needed}"))
+        ET.SubElement(case, "skipped", _attributes(message=f"inconclusive: {message}"))
 
 
 def _properties(source: Source) -> list[tuple[str, str]]:

@@ -2,9 +2,10 @@
 
 import re
 
+from reports import summary
+from reports.choices import choices, together
 from reports.glossary import title
 from reports.source import Source
-from reports.summary import matrix
 from reports.tables import Cell
 from reports.verdicts import cards, gate_rows, verdict
 from reports.words import clipped
@@ -35,31 +36,48 @@ def markdown(source: Source) -> str:
         f"- **{escaped(card.attribute)}**: {card.figure} {escaped(card.text)}"
         for card in cards(source)
     ]
-    gates = list(gate_rows(source))
-    if gates:
-        lines += [
-            "",
-            "| verdict | promise | measured | bound | images | baseline | reason |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        for gate, (promise, value, *rest), reason in gates:
-            cells = [_text(value), *(_text(c) for c in rest), escaped(reason)]
-            lines.append(
-                f"| **{gate.verdict}** | {escaped(clipped(promise.text))} | {' | '.join(cells)} |"
-            )
-    head, rows = matrix(source)
-    lines += ["", f"| {' | '.join(escaped(h) for h in head)} |", "|---" * len(head) + "|"]
-    lines += [f"| {' | '.join(_text(c) for c in row.cells)} |" for row in rows]
-    lines += ["", f"Perceived presentation, read from pixels; intervals are {source.level}."]
-    lines.append(f"{title('fd')}: distance of the shares from the target, lower is better.")
+    lines += [*gates(source), *matrix(source), ""]
+    pairs = list(choices(source))
+    for name, chosen in (("Classes", [c for c, _ in pairs]), ("Target", [t for _, t in pairs])):
+        lines += [f"- **{name}.** {escaped(together(chosen))}"] if chosen else []
     return bounded("\n".join([*lines, ""]))
+
+
+def gates(source: Source) -> list[str]:
+    """Return the table of gates, after an empty line; nothing where there are none."""
+    rows = list(gate_rows(source))
+    lines = [
+        "",
+        "| verdict | promise | measured | bound | images | baseline | reason |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for gate, (promise, value, *rest), reason in rows:
+        cells = [_text(value), *(_text(c) for c in rest), escaped(reason)]
+        lines.append(
+            f"| **{gate.verdict}** | {escaped(clipped(promise.text))} | {' | '.join(cells)} |"
+        )
+    return lines if rows else []
+
+
+def matrix(source: Source) -> list[str]:
+    """Return the table of attribute and arm against metric, and how to read it."""
+    head, rows = summary.matrix(source)
+    return [
+        "",
+        f"| {' | '.join(escaped(h) for h in head)} |",
+        "|---" * len(head) + "|",
+        *(f"| {' | '.join(_text(c) for c in row.cells)} |" for row in rows),
+        "",
+        f"Perceived presentation, read from pixels; intervals are {source.level}. "
+        f"{title('fd')}: distance of the shares from the target, lower is better.",
+    ]
 
 
 def bounded(text: str, limit: int = LIMIT) -> str:
     """Return text of at most `limit` bytes, cut at a line and saying so."""
     if len(text.encode()) <= limit:
         return text
-    room = limit - len(TRUNCATED.encode())
+    room = max(limit - len(TRUNCATED.encode()), 0)
     kept = text.encode()[:room].decode(errors="ignore").rpartition("\n")[0]
     return kept + TRUNCATED
 

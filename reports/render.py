@@ -97,7 +97,8 @@ def _content(source: Source) -> dict[str, Any]:
     judged = source.labels
     if not judged.empty and source.attributes:
         judged = judged[judged["probe"] == source.probe(source.attributes[0])]
-    pairs = gallery.rows(source.images, judged, source.arms, thumbnails)
+    pictured = not source.images.empty and source.images["path"].astype(bool).any()
+    pairs = gallery.rows(source.images, judged, source.arms, thumbnails) if pictured else []
     definitions, interval_methods = background.methods(source)
     planted = (results.provenance.model_extra or {}).get("truth") or {}
     content = {
@@ -119,6 +120,9 @@ def _content(source: Source) -> dict[str, Any]:
         "combined": summary.combined(source),
         "forests": list(summary.forests(source)),
         "pairs": pairs,
+        "unpaired": "This run holds no pictures: its labels were at hand."
+        if not source.images.empty
+        else "This run holds no table of images, so there are no pairs to show.",
         "rule": gallery.RULE,
         "refused": thumbnails.refused,
         "blurred": any(p.status == "filtered" for row in pairs for p in row.pictures),
@@ -141,6 +145,7 @@ def _content(source: Source) -> dict[str, Any]:
         "warnings": results.provenance.warnings,
         "provenance": background.provenance(source),
         "checklist": checklist.items(source),
+        "frameworks": list(checklist.FRAMEWORKS.items()),
     }
     absent = {"pictures": "walls", "combined": "combined", "prompts": "forests"}
     absent["truth"] = "truths"
@@ -157,13 +162,18 @@ def _about(source: Source, attribute: str) -> list[Chart]:
 
 def _lead(source: Source) -> str:
     """Say in two sentences what this page is about."""
-    arms = source.arms[1:]
-    compared = f", and again under {clipped(listed(arms))} with the same seeds" if arms else ""
-    prompts = f" for {len(source.by_prompt):,} prompts" if source.by_prompt else ""
+    others = clipped(listed(source.arms[1:]))
+    if source.drawn:
+        prompts = f" for {len(source.by_prompt):,} prompts" if source.by_prompt else ""
+        compared = f", and again under {others} with the same seeds" if others else ""
+        begins = f"Images were drawn by the model{prompts}{compared}."
+    else:
+        arms = f" in {len(source.arms)} arms: {clipped(listed(source.arms))}" if others else ""
+        begins = f"Images, or labels of images, were at hand{arms}."
     return (
-        f"Images were drawn by the model{prompts}{compared}. Classifiers read perceived "
-        f"{listed(source.attributes) or 'attributes'} from them. This page says how far the shares"
-        " lie from the target, how sure that is, and what it rests on."
+        f"{begins} This page says how far the shares of perceived "
+        f"{listed(source.attributes) or 'attributes'} lie from the target, how sure that is, and "
+        "what it rests on."
     )
 
 

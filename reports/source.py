@@ -60,6 +60,18 @@ class Source:
         return f"{100 * next(known, 0.95):g}\N{NO-BREAK SPACE}%"
 
     @property
+    def model(self) -> Mapping[str, Any]:
+        """The model that drew, as the spec has it; empty for images and labels at hand."""
+        found = (self.results.provenance.model_extra or {}).get("model")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a model drew the images for this run; others were at hand."""
+        made_of = (self.results.provenance.model_extra or {}).get("made_of")
+        return bool(self.model or (isinstance(made_of, Mapping) and made_of.get("model")))
+
+    @property
     def baseline(self) -> str:
         """Name of the first arm."""
         return self.arms[BASELINE] if self.arms else ""

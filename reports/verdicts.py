@@ -145,15 +145,12 @@ def gate_rows(source: Source) -> Iterator[tuple[GateEntry, tuple[Cell, ...], str
         sign = "≤" if gate.side == "max" else "≥"
         about = [title(gate.metric), gate.attribute, gate.class_, f"arm {gate.arm}", gate.prompt]
         promise = ", ".join(str(a) for a in about if a)
-        needed = (
-            f" About {gate.n_needed:,} images an arm would decide it." if gate.n_needed else ""
-        )
-        p = (
-            f" p\xa0=\xa0{p_value(gate.p_adjusted)} after Holm over {gate.family}."
-            if gate.p_adjusted is not None
-            else ""
-        )
-        reason = f"{gate.reason[:1].upper()}{gate.reason[1:]}.{needed}{p}"
+        p = ""
+        if gate.p_adjusted is not None:
+            known = p_value(gate.p_adjusted)
+            known = known if known.startswith("<") else f"= {known}"
+            p = f" p {known} after Holm over {gate.family}."
+        reason = f"{gate.reason[:1].upper()}{gate.reason[1:]}.{p}"
         yield (
             gate,
             (

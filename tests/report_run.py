@@ -109,7 +109,7 @@ def write(
         "status": status,
         "suite": "0.1.0",
         "started": "2026-11-20T10:00:00Z",
-        "seconds": 421.3,
+        "measured": "2026-11-20T10:07:01Z",
         "device": "cpu",
         "versions": {"torch": "2.14.0", "diffusers": "0.42.1"},
         "partial": partial,
@@ -491,7 +491,7 @@ def _gates(arms, measurements):
                 "reason": {
                     "pass": "the upper bound lies below the limit",
                     "fail": "the lower bound lies above the limit",
-                    "inconclusive": "the interval straddles the limit",
+                    "inconclusive": "it straddles the limit; about 840 images would decide",
                 }[verdict],
             }
         )  # fmt: skip
@@ -551,7 +551,8 @@ def _provenance(shares, featured):
     out = {
         "estimands": [
             {
-                "attribute": a, "classes": CLASSES[a], "inference": "fixed_prompts",
+                "attribute": a, "classes": CLASSES[a], "classes_source": "suite",
+                "inference": "fixed_prompts",
                 "target": dict.fromkeys(CLASSES[a], 1 / len(CLASSES[a])),
                 "target_source": "uniform", "design": "independent seeds",
                 "aggregation": "every prompt weighs the same",
@@ -563,7 +564,8 @@ def _provenance(shares, featured):
              "message": "fid@portraits-clip from 512 images is biased upwards; read KID"},
         ],
         "spec_digest": "0123abcd" * 8,
-        "model": {"name": "portraits/unconditional", "fingerprint": "a91c20", "steps": 25},
+        "model": {"name": "portraits", "pipeline": "portraits/unconditional", "steps": 25},
+        "made_of": {"model": "a91c20"},
         "seed": 0,
         "versions": {"bias-audit": "0.1.0", "torch": "2.14.0"},
     }  # fmt: skip

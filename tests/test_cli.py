@@ -13,7 +13,7 @@ from small_spec import VALID, changed, run, tree, write
 
 from audit import cli
 from audit.commands import specs
-from audit.commands.runs import worse
+from audit.commands.outcomes import worse
 from audit.console import Console
 from audit.errors import IncompleteError, InputError, RefusedError, ResourceError, SpecError
 from audit.interrupts import Interrupted
@@ -363,6 +363,8 @@ def test_quiet_keeps_errors_only(monkeypatch):
 
 
 def test_the_commands_that_scripts_rely_on_exist():
-    promised = "run plan validate list discover classify measure report compare check calibrate"
+    promised = (
+        "run plan validate list discover classify measure report compare check card calibrate"
+    )
     registered = {command.name for command in cli.app.registered_commands}
     assert {*promised.split(), "doctor", "schema", "init"} <= registered

@@ -1,6 +1,7 @@
 """Gates: three verdicts, on bounds, with Holm."""
 
 import pytest
+from scipy.stats import beta, binom
 from tables import benchmark, tables
 
 from audit.measuring.gates import decide
@@ -63,6 +64,58 @@ def test_a_lower_limit_on_a_share_is_decided_on_its_lower_bound():
         for women in (110, 50, 84)
     )
     assert (passed, failed, open_) == ("pass", "fail", "inconclusive")
+
+
+WOMEN = {"metric": "share", "attribute": "gender", "class": "woman", "arm": "none"}
+
+
+def test_the_bound_of_a_share_is_one_sided_and_exact():
+    # Clopper and Pearson 1934: 110 of 200 at 95 %, on one side, is above .4894 or below .6095.
+    (least,) = verdicts(sample(110, 90), [WOMEN | {"min": 0.4}])
+    assert (least.bound, least.bound_level) == pytest.approx((beta.ppf(0.05, 110, 91), 0.95))
+    assert least.bound == pytest.approx(0.4894, abs=1e-4)
+    (most,) = verdicts(sample(110, 90), [WOMEN | {"max": 0.65}])
+    assert most.bound == pytest.approx(0.6095, abs=1e-4)
+    assert (least.p, most.p) == pytest.approx(
+        (binom.sf(109, 200, 0.4), binom.cdf(110, 200, 0.65)), rel=0.01
+    )
+
+
+def test_holm_gives_the_surest_gate_the_strictest_level():
+    # Of two gates the surer is held to 1 - .05 / 2, and then the other to 1 - .05.
+    sure, open_ = verdicts(sample(110, 90), [WOMEN | {"min": 0.4}, WOMEN | {"max": 0.56}])
+    assert (sure.bound_level, open_.bound_level) == (0.975, 0.95)
+    assert sure.bound == pytest.approx(beta.ppf(0.025, 110, 91))
+    assert (sure.p_adjusted, open_.p_adjusted) == pytest.approx((2 * sure.p, open_.p))
+    assert (sure.verdict, open_.verdict) == ("pass", "inconclusive")
+    assert sure.reason == "the 97.5 % lower bound is 0.4782, the limit at least 0.4"
+
+
+def test_a_gate_that_fails_alone_may_be_undecided_in_company():
+    # 119 of 200 against .53: p is .037 alone, which two gates do not allow.
+    limit = WOMEN | {"max": 0.53}
+    (alone,) = verdicts(sample(119, 81), [limit])
+    assert 0.025 < alone.p < 0.05
+    assert alone.verdict == "fail"
+    same = [verdict.verdict for verdict in verdicts(sample(119, 81), [limit, limit])]
+    assert same == ["inconclusive", "inconclusive"]
+
+
+def passes(women, n, limit):
+    return verdicts(sample(women, n - women), [limit])[0].verdict == "pass"
+
+
+def test_the_images_said_to_decide_decide_about_four_times_in_five():
+    """Were 45 % the truth: how often do so many images show that it is at most half?"""
+    limit = WOMEN | {"max": 0.5}
+    (gate,) = verdicts(sample(90, 110), [limit])
+    assert gate.verdict == "inconclusive"
+    n, low, high = gate.n_needed, 0, gate.n_needed
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if passes(middle, n, limit) else (low, middle)
+    assert binom.cdf(low, n, 0.45) == pytest.approx(0.8, abs=0.05)
+    assert binom.cdf(low, n, 0.5) <= 0.05  # and a model on the limit passes once in twenty
 
 
 def test_what_was_not_measured_is_never_passed():

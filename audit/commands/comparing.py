@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audit.commands.runs import number
+from audit.commands.outcomes import number
 from audit.console import console, table
 from audit.errors import SpecError
 

@@ -1,8 +1,8 @@
-"""Commands about runs: run, classify, measure, report, check, compare, card."""
+"""Commands that make runs and render them: run, classify, measure, report."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,15 +20,11 @@ from audit.commands.options import (
     SpecFile,
     Store,
 )
+from audit.commands.outcomes import check_rule, described, summary, undecided, verdict, worse
 from audit.commands.specs import chosen
 from audit.commands.specs import plan as plan_command
-from audit.console import console, table
+from audit.console import console
 from audit.errors import SpecError, unknown
-
-if TYPE_CHECKING:
-    from audit.storage.folder import Run
-
-FAILED, UNDECIDED = 1, 4
 
 
 def run(
@@ -47,13 +43,22 @@ def run(
     inconclusive: Inconclusive = "fail",
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="0 if gates fail too.")] = False,
 ) -> None:
-    """Draw, read, measure, report, decide; run again to go on where it stopped."""
+    """Draw, read, measure, report, decide; run again to go on where it stopped.
+
+    Exit status: 0 done, and every gate passed or there is none; 1 a gate failed; 2 the usage or
+    the spec is wrong and nothing was run; 3 an input is corrupt or does not fit; 4 a gate is
+    inconclusive, or too much is missing; 5 environment or resource; 6 refused for safety; 70 a
+    bug; 130 and 143 interrupted, with all that was finished kept. Of several benchmarks the
+    gravest counts: 1 before 4.
+
+    `--inconclusive pass` and `warn` turn an inconclusive gate into 0, `warn` with a warning.
+    """
     from audit.spec.spec import load
 
     if dry_run:
         plan_command(ctx, benchmarks, spec, overrides)
         return
-    _check_rule(inconclusive)
+    check_rule(inconclusive)
     size = _batch_size(batch_size)
     found = load(spec, overrides or ())
     names = chosen(found, benchmarks)
@@ -77,6 +82,8 @@ def run(
             progress=console(ctx),
         )
         status = worse(status, verdict(done, inconclusive))
+        if inconclusive == "warn" and (waiting := undecided(done)):
+            console(ctx).note(f"warning: {name}: {waiting}")
         lines += [f"{name}: {done.folder / REPORT}", *summary(done)]
         plain.append(described(done))
     console(ctx).data(lines, {"status": status, "runs": plain})
@@ -139,89 +146,12 @@ def report(
         raise SpecError(unknown("format", form, ("html", "markdown")))
 
 
-def check(ctx: typer.Context, folder: RunFolder, inconclusive: Inconclusive = "fail") -> None:
-    """Say whether the gates of a run passed: exit 0, 1 or 4; needs no model."""
-    from audit.storage.folder import Run
-
-    _check_rule(inconclusive)
-    done = Run.open(folder)
-    status = verdict(done, inconclusive)
-    console(ctx).data(summary(done), {"status": status, **described(done)})
-    raise typer.Exit(status)
-
-
 def go_offline(wanted: bool) -> None:
     """Keep the hub's libraries off the network; they read this when they are imported."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["DIFFUSERS_DISABLE_REMOTE_CODE"] = "1"
     if wanted:
         os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
-
-
-def verdict(done: "Run", inconclusive: str) -> int:
-    """Return the exit status that the gates amount to; those of half a run cannot pass."""
-    verdicts = {gate.verdict for gate in done.results.gates}
-    if "fail" in verdicts:
-        return FAILED
-    if verdicts and done.manifest.get("status") != "complete":
-        return UNDECIDED
-    return UNDECIDED if "inconclusive" in verdicts and inconclusive == "fail" else 0
-
-
-def worse(one: int, other: int) -> int:
-    """Return the status that outranks the other: a failed gate before an undecided one."""
-    return min(one, other) if one and other else max(one, other)
-
-
-def summary(done: "Run") -> list[str]:
-    """Return a line for every attribute, arm and probe, and one for every gate.
-
-    Attributes together are left to the report: their shares do not fit on a line.
-    """
-    results = done.results
-    rows = [["attribute", "arm", "probe", "shares", "fd_debiased"]]
-    for entry in results.measurements:
-        together = "+" in (entry.attribute or "")
-        if entry.metric != "fd_debiased" or entry.prompt is not None or together:
-            continue
-        about = (entry.arm, entry.attribute, entry.probe, None)
-        shares = [
-            f"{m.class_} {number(m.value)}"
-            for m in results.measurements
-            if m.metric == "share" and (m.arm, m.attribute, m.probe, m.prompt) == about
-        ]
-        interval = f"[{number(entry.ci_low)}, {number(entry.ci_high)}]"
-        names = [entry.attribute or "", entry.arm, entry.probe or ""]
-        rows.append([*names, ", ".join(shares), f"{number(entry.value)} {interval}"])
-    status = str(done.manifest.get("status"))
-    lines = [] if status == "complete" else [f"the run is {status}: gates cannot pass"]
-    lines += table(rows) if len(rows) > 1 else []
-    for gate in results.gates:
-        sign = "<=" if gate.side == "max" else ">="
-        what = f"{gate.metric} {sign} {gate.limit:g}"
-        lines.append(f"{gate.verdict}: {gate.id}: {what}, found {number(gate.value)}")
-    return lines
-
-
-def number(value: float | None) -> str:
-    """Write a number for a terminal; a missing one is a dash, never a zero."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def described(done: "Run") -> dict[str, Any]:
-    """Return what a program wants to know of a run."""
-    return {
-        "folder": str(done.folder),
-        "run_status": done.manifest.get("status"),
-        "gates": [gate.model_dump(mode="json", by_alias=True) for gate in done.results.gates],
-        "results": str(done.folder / "results.json"),
-    }
-
-
-def _check_rule(inconclusive: str) -> None:
-    rules = ("pass", "warn", "fail")
-    if inconclusive not in rules:
-        raise SpecError(unknown("value of --inconclusive", inconclusive, rules))
 
 
 def _batch_size(written: str) -> int | None:

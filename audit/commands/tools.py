@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from audit.commands.options import SPEC, Device, Offline, Overrides, SpecFile, Store
-from audit.commands.runs import go_offline, number
+from audit.commands.outcomes import number
+from audit.commands.runs import go_offline
 from audit.console import console, table
 from audit.errors import SpecError, unknown
 

@@ -44,10 +44,14 @@ def estimands(groups: Sequence[Group], benchmark: Benchmark) -> Iterator[Estiman
         if name in seen:
             continue
         seen.add(name)
-        given = all(part in benchmark.target for part in name.split("+"))
+        parts = name.split("+")
+        given = all(part in benchmark.target for part in parts)
+        # The target of a table of labels lists its classes, if the spec does not.
+        chosen = {*benchmark.classes, *(benchmark.target if benchmark.labels else ())}
         yield Estimand(
             attribute=name,
             classes=group.votes.classes,
+            classes_source="spec" if chosen & set(parts) else "suite",
             target=dict(zip(group.votes.classes, map(float, group.target), strict=True)),
             target_source=(benchmark.target_reason or "the spec") if given else "uniform",
             inference=benchmark.statistics.inference,

@@ -133,7 +133,9 @@ def _reason(
             return f"the value is infinite and the limit is {wording} {claim.limit:g}"
         return f"no decision: {claim.reason}"
     end = "upper" if (claim.verdict == "pass") == (claim.side == "max") else "lower"
-    said = f"the {level:.4g} {end} bound is {bound:.4g}, the limit {wording} {claim.limit:g}"
+    said = (
+        f"the {100 * level:.4g} % {end} bound is {bound:.4g}, the limit {wording} {claim.limit:g}"
+    )
     if verdict == "inconclusive" and claim.reason:
         return f"no pass: {claim.reason}; {said}"
     if verdict == "inconclusive":

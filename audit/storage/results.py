@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from audit.errors import InputError
 from audit.storage import atomic
 
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"
 """Semantic: a reader of 1.x reads every 1.y."""
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
@@ -216,9 +216,11 @@ class Estimand(Record):
 
     attribute: str
     classes: tuple[str, ...]
+    classes_source: str = ""
+    """Who chose them: `spec`, or `suite` where the spec left them as they are."""
     target: dict[str, float]
     target_source: str
-    """`uniform`, or who chose it and why."""
+    """`uniform`; what the spec says of who chose it and why; or `the spec`, where it is silent."""
     inference: str
     design: str
     """What was sampled independently of what."""
