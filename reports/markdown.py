@@ -1,6 +1,7 @@
 """Verdicts and summary as Markdown, for pull requests and for the summary page of a CI step."""
 
 import re
+from collections.abc import Iterable
 
 from reports.glossary import title
 from reports.source import Source
@@ -48,8 +49,8 @@ def markdown(source: Source) -> str:
                 f"| **{gate.verdict}** | {escaped(clipped(promise.text))} | {' | '.join(cells)} |"
             )
     head, rows = matrix(source)
-    lines += ["", f"| {' | '.join(escaped(h) for h in head)} |", "|---" * len(head) + "|"]
-    lines += [f"| {' | '.join(_text(c) for c in row.cells)} |" for row in rows]
+    lines += ["", row([Cell(name) for name in head]), "|---" * len(head) + "|"]
+    lines += [row(line.cells) for line in rows]
     lines += ["", f"Perceived presentation, read from pixels; intervals are {source.level}."]
     lines.append(f"{title('fd')}: distance of the shares from the target, lower is better.")
     return bounded("\n".join([*lines, ""]))
@@ -62,6 +63,15 @@ def bounded(text: str, limit: int = LIMIT) -> str:
     room = limit - len(TRUNCATED.encode())
     kept = text.encode()[:room].decode(errors="ignore").rpartition("\n")[0]
     return kept + TRUNCATED
+
+
+def row(cells: Iterable[Cell]) -> str:
+    r"""Return a row of a Markdown table.
+
+    >>> row([Cell("a|b"), Cell("1.0", 1.0, "[0.5, 1.5]")])
+    '| a\\|b | 1.0 \\[0.5, 1.5\\] |'
+    """
+    return f"| {' | '.join(map(_text, cells))} |"
 
 
 def _text(cell: Cell) -> str:
