@@ -13,7 +13,7 @@ from reports.effects import change_cell
 from reports.glossary import title
 from reports.markdown import bounded, escaped, row
 from reports.source import Source
-from reports.tables import Cell, Table, entry_cell, table
+from reports.tables import Cell, Row, Table, entry_cell, table
 from reports.words import clipped, p_value
 
 GUIDE_JUDGES = "guide_judges"
@@ -32,6 +32,8 @@ class Column:
     """By arm."""
     ends: tuple[tuple[float | None, float | None], ...] = ()
     """By arm: the interval, where the figure has one."""
+    words: bool = False
+    """Whether it is a word and no number."""
 
 
 def columns(source: Source) -> Iterator[Column]:
@@ -50,7 +52,7 @@ def columns(source: Source) -> Iterator[Column]:
     guided = {w.arm for w in source.results.provenance.warnings if w.code == GUIDE_JUDGES}
     if guided:
         cells = (Cell("yes" if arm in guided else "no") for arm in source.arms)
-        yield Column("judged_by_its_guide", "Judged by its guide", tuple(cells))
+        yield Column("judged_by_its_guide", "Judged by its guide", tuple(cells), words=True)
 
 
 def _fairness(source: Source, attribute: str) -> Iterator[Column]:
@@ -78,7 +80,8 @@ def _test(source: Source, arm: str, attribute: str, probe: str) -> Cell:
 
 def _largest_change(source: Source, attribute: str) -> Column:
     """Return by how much the share moved that moved most: the side effect on an attribute."""
-    cells, ends = [], []
+    cells: list[Cell] = []
+    ends: list[tuple[float | None, float | None]] = []
     for arm in source.arms:
         found = _changes(source, "share", arm, attribute, source.probe(attribute))
         moved = [d for d in found if d.value is not None]
@@ -128,7 +131,7 @@ def overview(source: Source) -> Table | None:
     if len(source.arms) < 2:
         return None
     found = list(columns(source))
-    rows = [[arm, *(c.cells[i] for c in found)] for i, arm in enumerate(source.arms)]
+    rows: list[Row] = [[arm, *(c.cells[i] for c in found)] for i, arm in enumerate(source.arms)]
     return table(
         "All mitigations over the same requests. The p of a change is of the paired test "
         f"against {source.baseline}, adjusted for all comparisons of the run. Seconds are the "
@@ -178,6 +181,5 @@ def _names(column: Column) -> Sequence[str]:
 
 def _values(column: Column, i: int) -> Sequence[float | str | None]:
     cell = column.cells[i]
-    words = _inert(cell.text) if all(c.value is None for c in column.cells) else None
-    value = words if cell.value is None else cell.value
+    value = _inert(cell.text) if column.words else cell.value
     return [value, *column.ends[i]] if column.ends else [value]

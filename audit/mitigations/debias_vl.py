@@ -50,7 +50,8 @@ def debias_vl(
             for classes in embedded.values()
             for first, second in combinations(classes, 2)
         ]
-        matrix = calibrated(*(torch.cat(side) for side in zip(*pairs, strict=True)), strength)
+        first, second = (torch.cat(side) for side in zip(*pairs, strict=True))
+        matrix = calibrated(first, second, strength)
         return TokenEdit(matrix, torch.zeros(len(matrix)))
 
     return TextEdit(texts, learn, strength)
@@ -80,5 +81,6 @@ def calibrated(first: Tensor, second: Tensor, strength: float) -> Tensor:
     """
     unit = torch.nn.functional.normalize
     change = unit(first.double(), dim=1) - unit(second.double(), dim=1)
+    vectors: Tensor
     values, vectors = torch.linalg.eigh(change.T @ change / len(change))
     return (vectors / (1 + strength * values.clamp_min(0))) @ vectors.T

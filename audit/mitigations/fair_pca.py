@@ -84,10 +84,10 @@ def fair_components(points: Tensor, differences: Sequence[Tensor], count: int | 
         [C, C] float64, symmetric and idempotent; Q times any difference is 0.
     """
     removed = basis(torch.cat(list(differences)))
-    everything = torch.linalg.qr(removed, mode="complete").Q
+    everything: Tensor = torch.linalg.qr(removed, mode="complete").Q
     fair = everything[:, removed.shape[1] :]
     if count is None or count >= fair.shape[1]:
         return fair @ fair.T
     seen = (points.double() - points.double().mean(0)) @ fair
-    kept = fair @ torch.linalg.eigh(seen.T @ seen).eigenvectors[:, -count:]
+    kept: Tensor = fair @ torch.linalg.eigh(seen.T @ seen).eigenvectors[:, -count:]
     return kept @ kept.T

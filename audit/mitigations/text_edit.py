@@ -110,6 +110,6 @@ def contrasts(means: Sequence[Tensor]) -> Tensor:
 
 def basis(vectors: Tensor) -> Tensor:
     """Return an orthonormal basis [C, r] of the span of the rows of [n, C], in float64."""
+    rows: Tensor
     _, values, rows = torch.linalg.svd(vectors.double(), full_matrices=False)
-    rank = int((values > values.max() * 1e-9).sum())
-    return rows[:rank].T
+    return rows[values > values.max() * 1e-9].T
