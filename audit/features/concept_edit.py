@@ -49,7 +49,7 @@ def edited(weight: Tensor, moved: Tensor, by: Tensor, kept: Tensor, ridge: float
     """
     w, c, d, p = (part.double() for part in (weight, moved, by, kept))
     # W' = W + W (Σ d cᵀ)(λI + Σ c cᵀ + Σ p pᵀ)⁻¹: the same, without what cancels.
-    gram = c.T @ c + p.T @ p + ridge * torch.eye(w.shape[1], dtype=torch.float64, device=w.device)
+    gram = c.T @ c + p.T @ p + ridge * torch.eye(w.shape[1], dtype=torch.float64)
     moved_weight: Tensor = w + torch.linalg.solve(gram, c.T @ d @ w.T).T
     return moved_weight
 

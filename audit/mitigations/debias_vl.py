@@ -81,6 +81,6 @@ def calibrated(first: Tensor, second: Tensor, strength: float) -> Tensor:
     """
     unit = torch.nn.functional.normalize
     change = unit(first.double(), dim=1) - unit(second.double(), dim=1)
-    vectors: Tensor
     values, vectors = torch.linalg.eigh(change.T @ change / len(change))
-    return (vectors / (1 + strength * values.clamp_min(0))) @ vectors.T
+    matrix: Tensor = (vectors / (1 + strength * values.clamp_min(0))) @ vectors.T
+    return matrix

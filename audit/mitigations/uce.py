@@ -71,13 +71,13 @@ class ConceptEditing:
     @torch.no_grad()
     def weights(self, pipe: Any, pushes: Floats) -> list[Tensor]:
         """Return the edited weights of every layer, made from the weights that it has now."""
-        kept = self.preserve
-        vectors = embed(pipe, [*self.concepts, *self.words.values(), *kept]).last.to(pipe.device)
-        concepts, classes = vectors[: len(self.concepts)], vectors[len(self.concepts) :]
-        classes, preserved = classes[: len(self.words)], classes[len(self.words) :]
-        by = torch.tensor(pushes, device=pipe.device).to(classes.dtype) @ classes
+        parts = (self.concepts, tuple(self.words.values()), self.preserve)
+        # In double precision, which not every device has: on the CPU.
+        vectors = embed(pipe, [text for part in parts for text in part]).last
+        concepts, classes, preserved = torch.split(vectors, [len(part) for part in parts])
+        by = torch.from_numpy(pushes).to(classes.dtype) @ classes
         return [
-            edited(layer.weight, concepts, by, preserved, self.ridge).to(layer.weight.dtype)
+            edited(layer.weight.cpu(), concepts, by, preserved, self.ridge).to(layer.weight)
             for layer in _layers(pipe).values()
         ]
 
