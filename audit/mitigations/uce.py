@@ -176,4 +176,7 @@ def _given(
 
 
 def _layers(pipe: Any) -> dict[str, Any]:
-    return cross_attention(pipe.unet, pipe.unet.config.cross_attention_dim)
+    found = cross_attention(pipe.unet, pipe.text_encoder.config.hidden_size)
+    if not found:
+        raise SpecError("uce edits cross-attention, and this U-Net has none of the usual names")
+    return found
