@@ -63,18 +63,35 @@ def _fairness(source: Source, attribute: str) -> Iterator[Column]:
             if any(source.one(metric, arm, attribute, None, probe) for arm in source.arms):
                 key = f"{metric}.{attribute}.{probe}"
                 yield _entries(source, key, f"{said}: {title(metric)}", metric, attribute, probe)
+        yield _change(source, attribute, probe, f"{said}: change")
         yield Column(
             f"p_of_change.{attribute}.{probe}",
-            f"{said}: p of the change",
+            f"{said}: p",
             tuple(_test(source, arm, attribute, probe) for arm in source.arms),
         )
 
 
+def _change(source: Source, attribute: str, probe: str, head: str) -> Column:
+    """Return the paired change of the discrepancy with its interval."""
+    found = [
+        next(iter(_changes(source, "fd_debiased", arm, attribute, probe)), None)
+        for arm in source.arms
+    ]
+    cells = tuple(
+        Cell("baseline" if arm == source.baseline else "–") if d is None else change_cell(d)
+        for arm, d in zip(source.arms, found, strict=True)
+    )
+    ends = tuple((d.ci_low, d.ci_high) if d else (None, None) for d in found)
+    return Column(f"change_of_fd_debiased.{attribute}.{probe}", head, cells, ends)
+
+
 def _test(source: Source, arm: str, attribute: str, probe: str) -> Cell:
+    """Return the p of the paired test of no change: who was read otherwise for the same seed."""
     if arm == source.baseline:
         return Cell("baseline")
-    found = _changes(source, "fd_debiased", arm, attribute, probe)
-    p = next((d.p if d.p_adjusted is None else d.p_adjusted for d in found), None)
+    about = (arm, attribute, probe, None)
+    found = (f for f in source.results.flips if (f.arm, f.attribute, f.probe, f.prompt) == about)
+    p = next((f.p if f.p_adjusted is None else f.p_adjusted for f in found), None)
     return Cell(p_value(p) or "–", p)
 
 
@@ -133,10 +150,11 @@ def overview(source: Source) -> Table | None:
     found = list(columns(source))
     rows: list[Row] = [[arm, *(c.cells[i] for c in found)] for i, arm in enumerate(source.arms)]
     return table(
-        "All mitigations over the same requests. The p of a change is of the paired test "
-        f"against {source.baseline}, adjusted for all comparisons of the run. Seconds are the "
-        "median over images of drawing alone, on the device that run.json names. An arm judged by "
-        "its guide follows the probe that is named first: read it by another.",
+        f"All mitigations over the same requests. Changes are paired with {source.baseline}; p is "
+        "of the paired test that the shares of the attribute did not change (McNemar; Stuart and "
+        "Maxwell), adjusted. Seconds are the median over images of drawing alone, on the device "
+        "that run.json names. An arm judged by its guide follows the probe that is named first: "
+        "read it by another.",
         ["Mitigation", *(c.head for c in found)],
         rows,
         sortable=True,

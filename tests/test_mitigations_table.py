@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from report_run import occupations, unconditional
 
-from audit.storage.results import Warned
+from audit.storage.results import Difference, Warned
 from reports.mitigations import comma_separated, markdown, overview
 from reports.source import Source
 
@@ -40,7 +40,29 @@ def test_every_arm_has_its_fairness_its_side_effects_its_quality_and_its_cost(so
                 assert float(row[entry.metric]) == entry.value
     assert [row["seconds_per_image"] for row in rows] == ["0.5", "0.5251", ""]
     assert rows[0]["p_of_change.gender.portraits"] == ""
+    for row in rows[1:]:
+        (tested,) = [
+            f for f in source.results.flips if (f.arm, f.attribute) == (row["arm"], "gender")
+        ]
+        p = tested.p if tested.p_adjusted is None else tested.p_adjusted
+        assert float(row["p_of_change.gender.portraits"]) == p
     assert "fd_debiased.age.portraits" not in rows[0], "the benchmark is about gender"
+
+
+def test_the_change_of_the_discrepancy_stands_with_its_paired_interval(source):
+    paired = Difference(
+        metric="fd_debiased", arm="steer", baseline="none", attribute="gender", probe="portraits",
+        value=-0.25, ci_low=-0.4, ci_high=-0.125, level=0.95, method="paired-mover", n=90,
+    )  # fmt: skip
+    results = source.results.model_copy(update={"comparisons": (paired,)})
+    none, steer, random = rows_of(replace(source, results=results))
+    key = "change_of_fd_debiased.gender.portraits"
+    assert (steer[key], steer[f"{key}.ci_low"], steer[f"{key}.ci_high"]) == (
+        "-0.25",
+        "-0.4",
+        "-0.125",
+    )
+    assert none[key] == random[key] == ""
 
 
 def test_the_side_effect_is_the_share_that_moved_most(source):
