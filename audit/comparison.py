@@ -11,11 +11,10 @@ from audit.measuring.arrangement import groups_of
 from audit.measuring.comparisons import differences, pairs
 from audit.measuring.families import adjust
 from audit.measuring.flips import flips
-from audit.measuring.guides import GUIDE_JUDGES, GUIDE_READS
 from audit.measuring.votes import arrange, spread_counts
 from audit.spec.spec import Benchmark, load
 from audit.storage.folder import SPEC, Run
-from audit.storage.results import Difference, Entry, Flips
+from audit.storage.results import GUIDE_JUDGES, GUIDE_READS, Difference, Entry, Flips
 
 SAME = ("classes", "target", "inference", "unit")
 """What an estimand must share for two numbers to be compared."""

@@ -8,16 +8,13 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from audit.storage.results import Difference
+from audit.storage.results import GUIDE_JUDGES, Difference
 from reports.effects import change_cell
 from reports.glossary import title
 from reports.markdown import bounded, escaped, row
 from reports.source import Source
 from reports.tables import Cell, Row, Table, entry_cell, table
 from reports.words import clipped, p_value
-
-GUIDE_JUDGES = "guide_judges"
-"""Code of the warning that an arm follows the probe that the summaries go by."""
 
 
 @dataclass(frozen=True)

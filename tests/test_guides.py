@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from audit.measuring.guides import GUIDE_JUDGES, GUIDE_READS, warn_guided
+from audit.measuring.guides import warn_guided
+from audit.storage.results import GUIDE_JUDGES, GUIDE_READS
 
 
 def probe(name, *attributes):

@@ -2,11 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from audit.storage.results import Warned
+from audit.storage.results import GUIDE_JUDGES, GUIDE_READS, Warned
 from audit.types import Probe
-
-GUIDE_JUDGES, GUIDE_READS = "guide_judges", "guide_reads"
-"""Codes: the guide is the first probe, which gates and summaries go by; or it is another one."""
 
 
 def warn_guided(
