@@ -14,7 +14,7 @@ from audit.measuring.flips import flips
 from audit.measuring.votes import arrange, spread_counts
 from audit.spec.spec import Benchmark, load
 from audit.storage.folder import SPEC, Run
-from audit.storage.results import Difference, Entry, Flips
+from audit.storage.results import GUIDE_JUDGES, GUIDE_READS, Difference, Entry, Flips
 
 SAME = ("classes", "target", "inference", "unit")
 """What an estimand must share for two numbers to be compared."""
@@ -43,6 +43,8 @@ class Comparison:
     flips: tuple[Flips, ...]
     blocked: tuple[str, ...]
     """What was not compared, and why."""
+    warnings: tuple[str, ...] = ()
+    """What must be known before the numbers are believed: who judged what it had guided."""
 
 
 def side(run: Run, arm: str | None = None) -> Side:
@@ -88,6 +90,12 @@ def compare(first: Side, second: Side, *, allow_mismatch: bool = False) -> Compa
         differences=tuple(adjust([*changes, *quality])),
         flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
         blocked=(*misfits, *blocked),
+        warnings=tuple(
+            warned.message
+            for one in (first, second)
+            for warned in one.run.results.provenance.warnings
+            if warned.code in {GUIDE_JUDGES, GUIDE_READS} and warned.arm == one.arm
+        ),
     )
 
 

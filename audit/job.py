@@ -1,7 +1,7 @@
 """One benchmark being run: tables filled from a model, a folder or a table; then its end."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,11 @@ from audit.images.filling import Filling, filling
 from audit.images.generation import generate
 from audit.images.label_table import LabelTable
 from audit.images.sources import ImageFolder, image_folder
+from audit.measuring.guides import warn_guided
 from audit.progress import Progress, Silent
 from audit.rendering import render
 from audit.spec.planning import plan
-from audit.spec.spec import Benchmark, Spec
+from audit.spec.spec import ArmSpec, Benchmark, Spec
 from audit.storage import folder
 from audit.storage.folder import Run, RunFolder
 from audit.storage.results import FeatureRecord, Warned
@@ -103,6 +104,7 @@ class Job:
             writing.update(store=self._from(writing, self.store.root))
             with filling(writing.path, classes, self.store.root, self.progress) as fill:
                 self._draw(fill)
+                writing.update(seconds_per_image=fill.seconds)
 
     def _record(self, name: str, found: "Dissection") -> FeatureRecord:
         """Return a feature set as the results hold it."""
@@ -155,11 +157,22 @@ class Job:
                 else {"features": self.dissection(component.features)}
             )
             arm = Arm(component.label, model, self.supply.mitigation(component, **found))
+            self.warnings += self._guided(component, arm)
             self.progress.begin(f"arm {arm.name}", len(requests))
             batches = generate(arm, requests, self.store, self.batch_size)
             fill.add_batches(batches, self.readers, self.store)
             fill.say(arm.name)
         self.missing = fill.missing
+
+    def _guided(self, component: ArmSpec, arm: Arm) -> Iterator[Warned]:
+        """Warn where an arm is judged by the probe that it follows."""
+        attribute = getattr(arm.mitigation, "attribute", None)
+        guide = getattr(arm.mitigation, "probe", None)
+        if guide is None and component.features is not None:
+            guide = self.supply.probe(self.spec.features[component.features].probe)
+        if attribute is not None and guide is not None:
+            judges = {reader.name: reader.probe for reader in self.readers}
+            yield from warn_guided(arm.name, attribute, guide, judges)
 
     def dissection(self, name: str) -> "Dissection":
         """Return a feature set: found, or read from the store."""

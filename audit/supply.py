@@ -42,8 +42,12 @@ class Supply:
         """Return a mitigation, given what it asks for by the names of its options."""
         classes = {name: self.benchmark.classes_of(name) for name in self.benchmark.attributes}
         target = {name: self.benchmark.target_of(name) for name in self.benchmark.attributes}
+        drawing = {}
+        if self.benchmark.model is not None:
+            model = self.benchmark.model_spec
+            drawing = {"steps": model.steps, "guidance_scale": model.guidance_scale}
         made: Mitigation = self.build(
-            "mitigations", component, classes=classes, target=target, **found
+            "mitigations", component, classes=classes, target=target, **drawing, **found
         )
         return made
 

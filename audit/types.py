@@ -132,7 +132,11 @@ class Model(Protocol):
 
 @runtime_checkable
 class Mitigation(Protocol):
-    """What may make a model fairer. The baseline is the one that changes nothing."""
+    """What may make a model fairer. The baseline is the one that changes nothing.
+
+    One that follows what a probe reads also has `attribute`, the name of what it follows, and
+    `probe`, unless that is the one of its feature set: it should not be the only judge.
+    """
 
     fingerprint: str
 

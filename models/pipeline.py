@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -22,6 +22,8 @@ from audit.types import Drawing, Edit, Moment, Request, State
 
 FLAT = 1.0
 """Standard deviation, in units of 1/255, below which an image shows nothing."""
+TEXT = "encoder_hidden_states"
+"""Hookpoint of what the text encoders hand the denoiser: [N, tokens, C], named as its argument."""
 _BLOCK = re.compile(r"(mid_block|(down|up)_blocks\.(\d+))(\.(attentions|resnets)\.\d+)?")
 _LAYER = re.compile(r"(single_)?transformer_blocks\.\d+")
 
@@ -79,6 +81,8 @@ class PipelineModel:
         self.text_to_image = "prompt" in accepted
         self.denoiser: nn.Module = getattr(pipe, "unet", None) or pipe.transformer
         self.hookpoints = hookpoints(self.denoiser)
+        if self.text_to_image:
+            self.hookpoints |= _text(self.denoiser)
         self._given: dict[str, Any] = {}
         self._requests: Sequence[Request] = ()
         name = type(pipe).__name__
@@ -110,6 +114,8 @@ class PipelineModel:
     def hooked(self, hookpoint: str, edit: Edit) -> Iterator[None]:
         """While the block runs, pass the output of a module of the denoiser through `edit`.
 
+        Or, at `encoder_hidden_states`, the embedded prompts that the denoiser is handed.
+
         Under guidance the edit is handed the conditional rows only. An edit that returns its
         argument leaves every pixel as it was. Several edits apply in the order they were hooked.
 
@@ -131,11 +137,20 @@ class PipelineModel:
             edited = self._edit(x, edit, timestep)
             return output if edited is x else put(edited)
 
+        def prompted(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            called = signature.bind(*args, **kwargs)
+            called.arguments[TEXT] = self._edit(called.arguments[TEXT], edit, timestep)
+            return called.args, called.kwargs
+
         handles = []
         try:
-            handles.append(self.denoiser.register_forward_pre_hook(note, with_kwargs=True))
-            module = self.denoiser.get_submodule(hookpoint)
-            handles.append(module.register_forward_hook(replace))
+            before = self.denoiser.register_forward_pre_hook
+            handles.append(before(note, with_kwargs=True))
+            if hookpoint == TEXT:
+                handles.append(before(prompted, with_kwargs=True))
+            else:
+                module = self.denoiser.get_submodule(hookpoint)
+                handles.append(module.register_forward_hook(replace))
             yield
         finally:
             for handle in handles:
@@ -209,7 +224,7 @@ def _scheduler(name: str, pipe: Any) -> Any:
     return scheduler
 
 
-def hookpoints(denoiser: nn.Module) -> Mapping[str, int]:
+def hookpoints(denoiser: nn.Module) -> dict[str, int]:
     """Return the blocks of a denoiser with their channels; the first is the default.
 
     The default is `mid_block` in a U-Net and the middle block of a transformer.
@@ -226,6 +241,15 @@ def hookpoints(denoiser: nn.Module) -> Mapping[str, int]:
     if layers:
         layers.insert(0, layers.pop(len(layers) // 2))
     return dict.fromkeys(layers, config.num_attention_heads * config.attention_head_dim)
+
+
+def _text(denoiser: nn.Module) -> dict[str, int]:
+    """Return the hookpoint of the embedded prompts, if the denoiser is handed any."""
+    widths = ("cross_attention_dim", "joint_attention_dim", "caption_channels")
+    found = [getattr(denoiser.config, name, None) for name in widths]
+    width = next((width for width in found if isinstance(width, int)), None)
+    takes = TEXT in inspect.signature(denoiser.forward).parameters
+    return {TEXT: width} if takes and width is not None else {}
 
 
 def _stream(output: Any) -> tuple[Tensor, Any]:

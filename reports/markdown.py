@@ -1,6 +1,7 @@
 """Verdicts and summary as Markdown, for pull requests and for the summary page of a CI step."""
 
 import re
+from collections.abc import Iterable
 
 from reports import summary
 from reports.choices import choices, together
@@ -64,9 +65,9 @@ def matrix(source: Source) -> list[str]:
     head, rows = summary.matrix(source)
     return [
         "",
-        f"| {' | '.join(escaped(h) for h in head)} |",
+        row([Cell(name) for name in head]),
         "|---" * len(head) + "|",
-        *(f"| {' | '.join(_text(c) for c in row.cells)} |" for row in rows),
+        *(row(line.cells) for line in rows),
         "",
         f"Perceived presentation, read from pixels; intervals are {source.level}. "
         f"{title('fd')}: distance of the shares from the target, lower is better.",
@@ -80,6 +81,15 @@ def bounded(text: str, limit: int = LIMIT) -> str:
     room = max(limit - len(TRUNCATED.encode()), 0)
     kept = text.encode()[:room].decode(errors="ignore").rpartition("\n")[0]
     return kept + TRUNCATED
+
+
+def row(cells: Iterable[Cell]) -> str:
+    r"""Return a row of a Markdown table.
+
+    >>> row([Cell("a|b"), Cell("1.0", 1.0, "[0.5, 1.5]")])
+    '| a\\|b | 1.0 \\[0.5, 1.5\\] |'
+    """
+    return f"| {' | '.join(map(_text, cells))} |"
 
 
 def _text(cell: Cell) -> str:

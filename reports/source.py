@@ -92,6 +92,13 @@ class Source:
         return tuple(a for a in self._all_attributes if JOINT not in a)
 
     @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """Attributes that feature sets or gates are about: those to be made fair; else all."""
+        meant = {f.attribute for f in self.results.features}
+        meant |= {g.attribute for g in self.results.gates if g.attribute}
+        return tuple(a for a in self.attributes if a in meant) or self.attributes
+
+    @cached_property
     def combined(self) -> tuple[str, ...]:
         """Attributes measured together, such as `gender+age`."""
         return tuple(a for a in self._all_attributes if JOINT in a)

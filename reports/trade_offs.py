@@ -17,9 +17,7 @@ ARROWS = {"lower": "lower is better", "higher": "higher is better", "none": ""}
 def trade_offs(source: Source) -> Iterator[Chart]:
     """Fairness against quality and alignment, for attributes that features or gates are about."""
     metrics = dict.fromkeys(m.metric for m in source.general() if base(m.metric) in QUALITY)
-    meant = {f.attribute for f in source.results.features}
-    meant |= {g.attribute for g in source.results.gates if g.attribute}
-    for attribute in (a for a in source.attributes if a in meant or not meant):
+    for attribute in source.subjects:
         probe = source.probe(attribute)
         for metric in metrics:
             pairs = [

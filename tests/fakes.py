@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from audit.types import Drawing, Moment, State
+from probes.constant import constant
 
 WOMEN = 0.25
 """Planted share of class 0, which the `constant` probe reads from the first pixel."""
@@ -82,3 +83,24 @@ class Brighter:
 
 def brighter():
     return Brighter()
+
+
+class Guided(Brighter):
+    """Follows, as it says, what the `constant` probe reads."""
+
+    fingerprint = "guided"
+    attribute = "gender"
+
+    def __init__(self):
+        self.probe = constant()
+
+
+def guided():
+    return Guided()
+
+
+def stranger(*, answer: str = "pixel"):
+    """A probe that is not the `constant` one."""
+    probe = constant(answer=answer)
+    probe.name = "stranger"
+    return probe

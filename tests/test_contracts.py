@@ -119,12 +119,17 @@ def dissection(model):
 
 
 @pytest.mark.parametrize("name", sorted(plugins("mitigations")))
-def test_mitigations(name, model, dissection):
+def test_mitigations(name, model, dissection, tmp_path):
+    adapted = tiny_weights.lora(model.pipeline.pipe.unet, tmp_path / "lora")
     known = options(find("mitigations", name))
     possible = {
         "features": dissection,
         "target": {"gender": {"woman": 0.5, "man": 0.5}},
         "scale": 1.5,
+        "prompts": ["a cook", "a pilot"],
+        "concepts": ["nurse"],
+        "alphas": {"nurse": {"woman": 0.5, "man": -0.5}},
+        "path": str(adapted),
     }
     given = {option: possible[option] for option in possible if option in known}
     check_mitigation(lambda: build("mitigations", name, **given), model, REQUESTS, tolerance=1)

@@ -180,6 +180,10 @@ def test_every_pooled_share_is_on_the_page_with_its_interval(run, page):
             assert interval[:4] in page.text
 
 
+def test_all_mitigations_stand_in_one_table(page):
+    assert "All mitigations over the same requests." in page.text
+
+
 def test_nothing_on_the_page_can_reach_outside(page, html):
     assert "style" not in page.attributes
     assert not [name for name in page.attributes if name.startswith("on")]

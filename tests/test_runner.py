@@ -103,6 +103,52 @@ def named(name):
     return {"name": f"fakes:{name}", "as": name}
 
 
+def test_seconds_an_image_are_known_by_arm_and_kept_with_the_images(bias_audit):
+    write_spec({"model": "fake", "images": 6, "mitigations": ["none", named("brighter")]})
+    assert bias_audit("run", "--set", "models.fake.faults={sleep: 0.02}")[0] == 0
+    first = the_run()
+    took = first.manifest["seconds_per_image"]
+    assert list(took) == ["none", "brighter"] or list(took) == ["brighter", "none"]
+    assert all(0.02 <= seconds < 2 for seconds in took.values())
+    assert "seconds" not in (first.folder / "results.json").read_text()
+    assert "seconds" not in first.images.columns
+    again = bias_audit("run", "--set", "models.fake.faults={sleep: 0.02}", "--no-resume")
+    assert again[0] == 0
+    assert len(draws()) == 12, "nothing was drawn again"
+    for path in Path("runs").glob("tiny-*"):
+        assert Run.open(path).manifest["seconds_per_image"] == took
+
+
+def test_a_judge_that_guided_is_warned_of_and_another_is_named(bias_audit):
+    other = {"name": "constant", "as": "other", "answer": "man"}
+    write_spec(
+        {
+            "model": "fake",
+            "images": 4,
+            "mitigations": ["none", named("brighter"), named("guided")],
+            "probes": ["constant", other | {"name": "fakes:stranger"}],
+        }
+    )
+    assert bias_audit("run")[0] == 0
+    found = [w for w in the_run().results.provenance.warnings if w.code == "guide_judges"]
+    assert [(w.arm, w.message) for w in found] == [
+        (
+            "guided",
+            "guided follows constant in gender: where constant reads the result, what it misreads"
+            " counts as success; believe other",
+        )
+    ]
+    status, out, _ = bias_audit("compare", the_run().folder, "--arms", "none", "guided")
+    assert status == 0
+    assert out.count("warning: guided follows constant") == 1
+    assert (
+        "warning" not in bias_audit("compare", the_run().folder, "--arms", "none", "brighter")[1]
+    )
+    before = (the_run().folder / "results.json").read_bytes()
+    assert bias_audit("measure", the_run().folder)[0] == 0
+    assert (the_run().folder / "results.json").read_bytes() == before
+
+
 def test_arms_share_their_requests(bias_audit):
     write_spec({"model": "fake", "images": 6, "mitigations": ["none", named("brighter")]})
     bias_audit("run")

@@ -58,6 +58,24 @@ def clip(folder: Path) -> Path:
     return folder
 
 
+def lora(unet, folder: Path, rank: int = 2) -> Path:
+    """Random LoRA weights for the keys and values of a U-Net's cross-attention."""
+    import torch
+    from safetensors.torch import save_file
+
+    generator = torch.Generator().manual_seed(3)
+    tensors = {}
+    for name, layer in unet.named_modules():
+        if name.endswith(("attn2.to_k", "attn2.to_v")):
+            out, width = layer.weight.shape
+            down = torch.randn(rank, width, generator=generator)
+            up = torch.randn(out, rank, generator=generator)
+            tensors |= {f"unet.{name}.lora_A.weight": down, f"unet.{name}.lora_B.weight": up}
+    folder.mkdir()
+    save_file(tensors, folder / "pytorch_lora_weights.safetensors")
+    return folder
+
+
 def fairface(folder: Path) -> Path:
     """A random ResNet-34 with 18 outputs."""
     import torch

@@ -37,6 +37,7 @@ def compare(
     for one in found:
         lines += [f"{one.second} against {one.first}", *table(_rows(one, prompts))]
         lines += [f"not compared: {reason}" for reason in one.blocked]
+        lines += [f"warning: {warning}" for warning in one.warnings]
     if allow_mismatch:
         console(ctx).note("warning: --allow-metric-mismatch leaves out what does not compare")
     console(ctx).data(lines, {"comparisons": [_plain(one) for one in found]})

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from audit.errors import SpecError
+from audit.features.stock_pipeline import removed, repeated, unet_pipeline, with_sample
 from audit.types import Edit, Model, Moment
 
 HOOKPOINT = "mid_block"
@@ -37,12 +38,8 @@ def split(model: Model, edit: Edit) -> Iterator[None]:
     Raises:
         SpecError: the model is of another kind, or its scheduler clips.
     """
-    # Models of diffusers load their pipeline when it is first asked for.
-    pipe: Any = getattr(getattr(model, "pipeline", None), "pipe", None)
-    denoiser = getattr(pipe, "unet", None)
-    if denoiser is None or HOOKPOINT not in model.hookpoints:
-        raise SpecError("asyrp needs a pipeline of diffusers with a U-Net")
-    scheduler = pipe.scheduler
+    pipe = unet_pipeline(model, "asyrp")
+    denoiser, scheduler = pipe.unet, pipe.scheduler
     if type(scheduler).__name__ != "DDIMScheduler":
         raise SpecError(
             f"asyrp needs the scheduler DDIMScheduler, not {type(scheduler).__name__}: set"
@@ -69,7 +66,7 @@ def split(model: Model, edit: Edit) -> Iterator[None]:
     def repeat(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
         if edited is None:
             return args, kwargs
-        return _repeated((args, kwargs), rows, len(edited))
+        return repeated((args, kwargs), rows, len(edited))
 
     def merge(module: nn.Module, args: Any, output: Any) -> Any:
         if edited is None:
@@ -77,18 +74,15 @@ def split(model: Model, edit: Edit) -> Iterator[None]:
         n, whole = len(edited), output[0]
         plain = whole[:-n].clone()
         plain[-n:] += amplification(scheduler, timestep) * (whole[-n:] - plain[-n:])
-        if isinstance(output, tuple):
-            return (plain, *output[1:])
-        output.sample = plain
-        return output
+        return with_sample(output, plain)
 
     with ExitStack() as hooks:
         hooks.enter_context(model.hooked(HOOKPOINT, capture))
-        hooks.enter_context(_removed(denoiser.mid_block.register_forward_hook(stack)))
+        hooks.enter_context(removed(denoiser.mid_block.register_forward_hook(stack)))
         for block in denoiser.up_blocks:
             handle = block.register_forward_pre_hook(repeat, with_kwargs=True)
-            hooks.enter_context(_removed(handle))
-        hooks.enter_context(_removed(denoiser.register_forward_hook(merge)))
+            hooks.enter_context(removed(handle))
+        hooks.enter_context(removed(denoiser.register_forward_hook(merge)))
         yield
 
 
@@ -101,23 +95,3 @@ def amplification(scheduler: Any, timestep: float) -> float:
     )
     own = (then * (1 - now)) ** 0.5
     return float(own / (own - (now * (1 - then)) ** 0.5))
-
-
-def _repeated(value: Any, rows: int, n: int) -> Any:
-    """Append the last n rows to tensors of so many rows; the edited stream has them already."""
-    if isinstance(value, Tensor):
-        lacking = value.ndim > 0 and len(value) == rows
-        return torch.cat([value, value[-n:]]) if lacking else value
-    if isinstance(value, tuple | list):
-        return type(value)(_repeated(part, rows, n) for part in value)
-    if isinstance(value, dict):
-        return {key: _repeated(part, rows, n) for key, part in value.items()}
-    return value
-
-
-@contextmanager
-def _removed(handle: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        handle.remove()

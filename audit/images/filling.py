@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from audit.images.classification import Reader, classify
@@ -30,12 +31,18 @@ class Filling:
         self._labels = labels
         self._progress = progress
         self._read = Counter[tuple[str, str, str, str]]()
+        self._seconds: dict[str, list[float]] = {}
 
     @property
     def missing(self) -> float:
         """Share of images that could not be drawn or read from disk."""
         count = sum(self.states[state] for state in MISSING)
         return count / max(self.states.total(), 1)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Median seconds that an image of an arm took to draw, by arm."""
+        return {arm: round(median(times), 4) for arm, times in self._seconds.items()}
 
     def add_batches(
         self, batches: Iterable[Batch], readers: Sequence[Reader], store: Store
@@ -48,6 +55,9 @@ class Filling:
         for batch, rows in overlapped(read, batches):
             self._images.add(record.row(self.root) for record in batch.records)
             self.add_labels(rows)
+            for record in batch.records:
+                if record.seconds is not None:
+                    self._seconds.setdefault(record.arm, []).append(record.seconds)
             states = Counter(record.status for record in batch.records)
             self.states += states
             failed = sum(states[state] for state in MISSING)

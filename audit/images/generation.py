@@ -33,6 +33,9 @@ class ImageRecord:
     """None where there is nothing to look at."""
     sha256: str
     status: State
+    seconds: float | None = None
+    """That drawing took, now or when the store got it; no part of the table, which is the same
+    whenever and wherever it is made."""
 
     def row(self, root: Path) -> dict[str, Any]:
         """Return the row, with a path relative to `root`."""
@@ -93,7 +96,11 @@ def generate(
 
 def commit(store: Store, arm: Arm, drawn: Drawn) -> Blob:
     """Encode one image and put it into the store; what failed to draw has no file."""
-    record = {"status": drawn.status, "batch_size": drawn.batch_size}
+    record = {
+        "status": drawn.status,
+        "batch_size": drawn.batch_size,
+        "seconds": round(drawn.seconds, 6),
+    }
     if drawn.status is State.FAILED:
         return store.put(arm.key(drawn.request), record)
     return store.put(arm.key(drawn.request), record, _png(drawn.image), ".png")
@@ -109,6 +116,7 @@ def _record(arm: Arm, request: Request, blob: Blob | None) -> ImageRecord:
         path=blob.path if blob else None,
         sha256=blob.sha256 if blob else "",
         status=State(blob.record["status"]) if blob else State.FAILED,
+        seconds=blob.record.get("seconds") if blob else None,
     )
 
 

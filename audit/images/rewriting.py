@@ -80,7 +80,17 @@ def described(prompt: str, words: Sequence[str]) -> str:
     if phrase is None:
         return f"{' '.join(words)} {prompt}"
     before, article, noun = phrase
-    if article.lower() in {"a", "an"}:
-        fitting = "an" if words[0][0] in "aeiouAEIOU" else "a"
-        article = fitting.capitalize() if article[0].isupper() else fitting
-    return f"{before}{article} {' '.join(words)} {noun}"
+    said = f"{' '.join(words)} {noun}"
+    if article.lower() not in {"a", "an"}:
+        return f"{before}{article} {said}"
+    said = with_article(said)
+    return before + (said[0].upper() + said[1:] if article[0].isupper() else said)
+
+
+def with_article(phrase: str) -> str:
+    """Put "a" or "an" before a phrase.
+
+    >>> with_article("old woman"), with_article("nurse")
+    ('an old woman', 'a nurse')
+    """
+    return f"{'an' if phrase[0] in 'aeiouAEIOU' else 'a'} {phrase}"

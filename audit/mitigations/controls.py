@@ -1,7 +1,6 @@
 """Controls of steering: what an SAE does that edits nothing, and random latents of equal mass."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,33 +10,13 @@ from torch import Tensor
 from audit.errors import SpecError
 from audit.features.dissection import Dissection
 from audit.features.sae import SAE
+from audit.mitigations.activation_edit import ActivationEdit
 from audit.mitigations.steer import LatentSteering, steer
 from audit.storage.weights import fingerprint
-from audit.types import Edit, FeatureSet, Model, Moment
+from audit.types import Edit, Moment
 
 
-class Spliced:
-    """Passes the activations of a hookpoint through an edit that knows no class."""
-
-    def __init__(self, features: FeatureSet, edit: Edit, name: str) -> None:
-        self.features = features
-        self.edit = edit
-        self.fingerprint = fingerprint(name, features.hookpoint, features.sae)
-
-    @contextmanager
-    def applied(self, model: Model) -> Iterator[Model]:
-        """Splice the edit into `model` while the block runs.
-
-        Raises:
-            SpecError: the SAE is of another model.
-        """
-        if model.fingerprint != self.features.model:
-            raise SpecError("the SAE was trained on another model: discover it in this one")
-        with model.hooked(self.features.hookpoint, self.edit):
-            yield model
-
-
-def identity(*, features: Dissection) -> Spliced:
+def identity(*, features: Dissection) -> ActivationEdit:
     """Add the decoded change of a code that did not change: draws the baseline's very pixels."""
     sae = features.sae
 
@@ -46,10 +25,10 @@ def identity(*, features: Dissection) -> Spliced:
         z = sae.to(x.device).encode(sae.tokens(x).float())
         return x + sae.activation((z - z) @ sae.decoder, like=x)
 
-    return Spliced(features.features, edit, "identity")
+    return _spliced(features, edit, "identity")
 
 
-def reconstruction(*, features: Dissection) -> Spliced:
+def reconstruction(*, features: Dissection) -> ActivationEdit:
     """Replace activations by their reconstruction: what the SAE costs without any steering."""
     sae: SAE = features.sae
 
@@ -57,7 +36,12 @@ def reconstruction(*, features: Dissection) -> Spliced:
     def edit(x: Tensor, moment: Moment) -> Tensor:
         return sae.activation(sae.to(x.device)(sae.tokens(x).float()), like=x)
 
-    return Spliced(features.features, edit, "reconstruction")
+    return _spliced(features, edit, "reconstruction")
+
+
+def _spliced(features: Dissection, edit: Edit, name: str) -> ActivationEdit:
+    found = features.features
+    return ActivationEdit(found, edit, fingerprint(name, found.hookpoint, found.sae))
 
 
 def random_features(

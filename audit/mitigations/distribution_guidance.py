@@ -6,62 +6,16 @@ each image: a step on the gradient of log P(class), which is closed for a linear
 on its neighbours.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from audit.errors import SpecError
 from audit.features.dissection import Dissection
-from audit.images.assignment import Assignment
+from audit.mitigations.activation_edit import ActivationEdit, drawn, nearest
 from audit.storage.weights import fingerprint
-from audit.types import Model, Moment
-
-
-class DistributionGuidance:
-    """Moves each image's activations towards its class, until the head is sure of it."""
-
-    def __init__(self, found: Dissection, assignment: Assignment, strength: float) -> None:
-        self.found = found
-        self.assignment = assignment
-        self.strength = strength
-        self.fingerprint = fingerprint(
-            "distribution-guidance",
-            found.features.sae,
-            found.heads.fingerprint,
-            assignment.fingerprint,
-            strength,
-        )
-
-    @contextmanager
-    def applied(self, model: Model) -> Iterator[Model]:
-        """Guide `model` while the block runs.
-
-        Raises:
-            SpecError: the heads are of another model.
-        """
-        if model.fingerprint != self.found.features.model:
-            raise SpecError("the h-classifier is of another model: discover it in this one")
-        with model.hooked(self.found.features.hookpoint, self.edit):
-            yield model
-
-    @torch.no_grad()
-    def edit(self, x: Tensor, moment: Moment) -> Tensor:
-        """Take one step up the gradient of log P(class)."""
-        if self.strength == 0:
-            return x
-        heads, sae = self.found.heads, self.found.sae
-        step = round(moment.step * (len(heads.weights) - 1) / max(moment.steps - 1, 1))
-        weight = heads.weights[step].to(x.device)
-        tokens = sae.tokens(x).float()
-        logits = tokens.flatten(1) @ weight.T + heads.biases[step].to(x.device)
-        rows = torch.tensor([self.assignment(request) for request in moment.requests])
-        wanted = torch.nn.functional.one_hot(rows, weight.shape[0]).to(x.device)
-        # Scaled so that a strength of 1 moves a wholly wrong image by about one logit.
-        gradient = (wanted - logits.softmax(1)) @ weight / weight.square().sum(1).mean()
-        change = self.strength * gradient.reshape(tokens.shape)
-        return x + sae.activation(change, like=x)
+from audit.types import Moment
 
 
 def distribution_guidance(
@@ -70,7 +24,7 @@ def distribution_guidance(
     target: Mapping[str, Mapping[str, float]],
     strength: float = 2.0,
     seed: int = 0,
-) -> DistributionGuidance:
+) -> ActivationEdit:
     """Guide every image to a class drawn in the shares of the target.
 
     Args:
@@ -79,7 +33,24 @@ def distribution_guidance(
         strength: Logits by which one step moves an image that is wholly wrong; 0 changes nothing.
         seed: Of the draw.
     """
-    found = features.features
-    even = dict.fromkeys(found.classes, 1 / len(found.classes))
-    shares = target.get(found.attribute) or even
-    return DistributionGuidance(features, Assignment(found.classes, shares, seed=seed), strength)
+    found, heads, sae = features.features, features.heads, features.sae
+    assignment = drawn(found, target, seed)
+
+    @torch.no_grad()
+    def edit(x: Tensor, moment: Moment) -> Tensor:
+        if strength == 0:
+            return x
+        step = nearest(moment, len(heads.weights))
+        weight, bias = (part[step].to(x.device) for part in (heads.weights, heads.biases))
+        tokens = sae.tokens(x).float()
+        logits = tokens.flatten(1) @ weight.T + bias
+        rows = torch.tensor([assignment(request) for request in moment.requests])
+        wanted = one_hot(rows, weight.shape[0]).to(x.device)
+        # Scaled so that a strength of 1 moves a wholly wrong image by about one logit.
+        gradient = (wanted - logits.softmax(1)) @ weight / weight.square().sum(1).mean()
+        return x + sae.activation(strength * gradient.reshape(tokens.shape), like=x)
+
+    made_of = fingerprint(
+        "distribution-guidance", found.sae, heads.fingerprint, assignment.fingerprint, strength
+    )
+    return ActivationEdit(found, edit, made_of, attribute=found.attribute)

@@ -5,60 +5,15 @@ same sampling step. It is the control for what sparse latents add. Sources: Asyr
 (arXiv:2210.10960); the learned form is Li et al. 2023 (arXiv:2311.17216).
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from audit.errors import SpecError
 from audit.features.dissection import Dissection
-from audit.images.assignment import Assignment
+from audit.mitigations.activation_edit import ActivationEdit, drawn, nearest
 from audit.storage.weights import fingerprint
-from audit.types import Model, Moment
-
-
-class HDirection:
-    """Adds the direction of each image's class to its activations."""
-
-    def __init__(self, found: Dissection, assignment: Assignment, scale: float) -> None:
-        self.found = found
-        self.assignment = assignment
-        self.scale = scale
-        self.fingerprint = fingerprint(
-            "h-direction",
-            found.features.sae,
-            found.heads.fingerprint,
-            assignment.fingerprint,
-            scale,
-        )
-
-    @contextmanager
-    def applied(self, model: Model) -> Iterator[Model]:
-        """Steer `model` while the block runs.
-
-        Raises:
-            SpecError: the directions are of another model.
-        """
-        if model.fingerprint != self.found.features.model:
-            raise SpecError(
-                "the directions were found in another model: discover them in this one"
-            )
-        with model.hooked(self.found.features.hookpoint, self.edit):
-            yield model
-
-    @torch.no_grad()
-    def edit(self, x: Tensor, moment: Moment) -> Tensor:
-        """Add the directions of this step."""
-        if self.scale == 0:
-            return x
-        heads, sae = self.found.heads, self.found.sae
-        # A run with other numbers of steps uses the directions of the nearest moment.
-        step = round(moment.step * (len(heads.directions) - 1) / max(moment.steps - 1, 1))
-        rows = [self.assignment(request) for request in moment.requests]
-        tokens = sae.tokens(x)
-        change = self.scale * heads.directions[step][rows].to(x.device).reshape(tokens.shape)
-        return x + sae.activation(change, like=x)
+from audit.types import Moment
 
 
 def h_direction(
@@ -67,7 +22,7 @@ def h_direction(
     target: Mapping[str, Mapping[str, float]],
     scale: float = 1.0,
     seed: int = 0,
-) -> HDirection:
+) -> ActivationEdit:
     """Add the class's direction at every step; the class is drawn per image.
 
     Args:
@@ -76,7 +31,19 @@ def h_direction(
         scale: 1 moves an average image to the mean of the class; 0 changes nothing.
         seed: Of the draw.
     """
-    found = features.features
-    even = dict.fromkeys(found.classes, 1 / len(found.classes))
-    shares = target.get(found.attribute) or even
-    return HDirection(features, Assignment(found.classes, shares, seed=seed), scale)
+    found, heads, sae = features.features, features.heads, features.sae
+    assignment = drawn(found, target, seed)
+
+    @torch.no_grad()
+    def edit(x: Tensor, moment: Moment) -> Tensor:
+        if scale == 0:
+            return x
+        rows = [assignment(request) for request in moment.requests]
+        directions = heads.directions[nearest(moment, len(heads.directions))][rows]
+        change = scale * directions.to(x.device).reshape(sae.tokens(x).shape)
+        return x + sae.activation(change, like=x)
+
+    made_of = fingerprint(
+        "h-direction", found.sae, heads.fingerprint, assignment.fingerprint, scale
+    )
+    return ActivationEdit(found, edit, made_of, attribute=found.attribute)

@@ -5,18 +5,11 @@ For text-to-image models the strongest simple method, and the bar for those that
 
 from collections.abc import Mapping, Sequence
 
-from audit.errors import SpecError, unknown
 from audit.images.assignment import Assignment
 from audit.images.rewriting import PromptMitigation, described
+from audit.images.wording import worded
 from audit.storage.weights import fingerprint
 from audit.types import Request
-
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "age": {"young": "young", "adult": "middle-aged", "old": "old"},
-    "race": {"Black": "Black", "Asian": "Asian", "White": "White", "Indian": "Indian"},
-    "gender": {"woman": "female", "man": "male"},
-}
-"""What a class is called before a noun; attributes in the order of English adjectives."""
 
 
 def prompt_quota(
@@ -37,20 +30,12 @@ def prompt_quota(
     Raises:
         SpecError: an attribute is not in the target, or a class has no word.
     """
-    known = {**WORDS, **(words or {})}
-    chosen = [name for name in (*known, *target) if name in (attributes or target)]
-    for name in attributes or ():
-        if name not in target:
-            raise SpecError(f"prompt-quota: {unknown('attribute', name, target)}")
     drawn = {}
-    for stream, name in enumerate(dict.fromkeys(chosen)):
-        if name not in target:
-            continue
-        classes = tuple(target[name])
-        if lacking := [c for c in classes if c not in known.get(name, {})]:
-            raise SpecError(f"prompt-quota: no word for {name} {lacking[0]!r}; give it by `words`")
-        assignment = Assignment(classes, target[name], seed=seed, stream=stream % 4)
-        drawn[name] = (assignment, [known[name][c] for c in classes])
+    for stream, (name, said) in enumerate(
+        worded("prompt-quota", target, attributes, words).items()
+    ):
+        assignment = Assignment(tuple(said), target[name], seed=seed, stream=stream % 4)
+        drawn[name] = (assignment, list(said.values()))
 
     def rewrite(request: Request) -> str:
         return described(request.prompt, [said[a(request)] for a, said in drawn.values()])

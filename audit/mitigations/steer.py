@@ -5,8 +5,8 @@ is added is what the latents typically show in images of that class: multiplying
 latents that already fire, which are few in an image of another class.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from audit.features.asyrp import HOOKPOINT, split
 from audit.features.dissection import Dissection, Dose
 from audit.features.latent_edit import LatentEdit
 from audit.images.assignment import Assignment
+from audit.mitigations.activation_edit import ActivationEdit
 from audit.storage.weights import fingerprint
 from audit.types import FeatureSet, Floats, Model
 
@@ -24,8 +25,10 @@ LIMIT = 0.05
 """Debiased FD that `scale: auto` aims below."""
 
 
-class LatentSteering:
+class LatentSteering(ActivationEdit):
     """Edits SAE latents at one hookpoint of the model that they were found in."""
+
+    edit: LatentEdit
 
     def __init__(
         self,
@@ -35,29 +38,24 @@ class LatentSteering:
         *,
         asyrp: bool = False,
     ) -> None:
-        self.features = features
-        self.edit = edit
-        self.assignment = assignment
-        self.asyrp = asyrp
-        self.fingerprint = fingerprint(
+        made_of = fingerprint(
             "latents", features.hookpoint, edit.fingerprint, assignment.fingerprint, asyrp
         )
+        super().__init__(features, edit, made_of, attribute=features.attribute)
+        self.asyrp = asyrp
 
-    @contextmanager
-    def applied(self, model: Model) -> Iterator[Model]:
-        """Steer `model` while the block runs.
+    def hooked(self, model: Model) -> AbstractContextManager[None]:
+        """Hook the edit into a model, or split its steps in the manner of Asyrp.
 
         Raises:
-            SpecError: the latents were found in another model.
+            SpecError: Asyrp is asked for at another hookpoint than its own.
         """
-        if model.fingerprint != self.features.model:
-            raise SpecError("the feature set was found in another model: discover it in this one")
+        if not self.asyrp:
+            return super().hooked(model)
         hookpoint = self.features.hookpoint
-        if self.asyrp and hookpoint != HOOKPOINT:
+        if hookpoint != HOOKPOINT:
             raise SpecError(f"asyrp edits {HOOKPOINT}, and the feature set is of {hookpoint}")
-        edited = split(model, self.edit) if self.asyrp else model.hooked(hookpoint, self.edit)
-        with edited:
-            yield model
+        return split(model, self.edit)
 
 
 def steer(

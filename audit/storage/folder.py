@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SPEC, MANIFEST, IMAGES = "spec.yaml", "run.json", "images.parquet"
 LABELS, RESULTS, REPORT = "labels.parquet", "results.json", "report.html"
 JUNIT, CHECKLIST = "junit.xml", "checklist.md"
+MITIGATIONS = "mitigations"
+"""Stem of the table of all mitigations, which is written as Markdown and as CSV."""
 LOCK, HOLDER = ".lock", ".lock.json"
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "pandas", "scipy", "pillow")
 

@@ -228,6 +228,13 @@ class Estimand(Record):
     unit: str = "image"
 
 
+GUIDE_JUDGES, GUIDE_READS = "guide_judges", "guide_reads"
+"""Codes of `Warned`: an arm follows a probe that reads it, the first one or a further one.
+
+Gates and summaries go by the first.
+"""
+
+
 class Warned(Record):
     """Something the reader should know, and how often it happened."""
 

@@ -1,0 +1,182 @@
+"""Edit keys and values of cross-attention so that concepts lean less towards a class.
+
+Source: Unified Concept Editing, Gandikota et al. 2024 (arXiv:2308.14761), its form that debiases.
+Every round starts from the weights as they were, with the pushes added up so far: to edit edited
+weights, as the released code does, loses what was to be preserved.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audit.errors import SpecError, unknown
+from audit.features.concept_edit import cross_attention, edited, swapped
+from audit.features.prompt_embeddings import embed
+from audit.features.stock_pipeline import stable_diffusion
+from audit.images.wording import worded
+from audit.mitigations.share_search import ShareSearch
+from audit.registry import build
+from audit.storage.weights import fingerprint
+from audit.types import Floats, Model, Probe
+
+
+class ConceptEditing:
+    """Moves the keys and values of concepts by those of words that say the classes."""
+
+    def __init__(
+        self,
+        concepts: Sequence[str],
+        words: Mapping[str, str],
+        preserve: Sequence[str],
+        ridge: float,
+        *,
+        pushes: Floats | None = None,
+        search: ShareSearch | None = None,
+    ) -> None:
+        """Make an edit of pushes α [concepts, classes] that are given, or searched for."""
+        self.concepts = tuple(concepts)
+        self.words = dict(words)
+        self.preserve = tuple(preserve)
+        self.ridge = ridge
+        self.search = search
+        self.probe = search.probe if search else None
+        """Reads the shares that pushes follow; None where pushes are given."""
+        self.attribute = search.attribute if search else None
+        self.fingerprint = fingerprint(
+            "uce", self.concepts, self.words, self.preserve, ridge,
+            None if pushes is None else pushes.tolist(),
+            search and (search.probe.fingerprint, {**vars(search), "probe": ""}),
+        )  # fmt: skip
+        self._pushes = pushes
+        self._weights: dict[str, list[Tensor]] = {}
+
+    @contextmanager
+    def applied(self, model: Model) -> Iterator[Model]:
+        """Let `model` use edited weights while the block runs.
+
+        Raises:
+            SpecError: the model is not like Stable Diffusion 1 or 2.
+        """
+        pipe = stable_diffusion(model, "uce")
+        if model.fingerprint not in self._weights:
+            pushes = self._found(model) if self._pushes is None else self._pushes
+            self._weights[model.fingerprint] = self.weights(pipe, pushes)
+        with swapped(_layers(pipe), self._weights[model.fingerprint]):
+            yield model
+
+    @torch.no_grad()
+    def weights(self, pipe: Any, pushes: Floats) -> list[Tensor]:
+        """Return the edited weights of every layer, made from the weights that it has now."""
+        parts = (self.concepts, tuple(self.words.values()), self.preserve)
+        # In double precision, which not every device has: on the CPU.
+        vectors = embed(pipe, [text for part in parts for text in part]).last
+        concepts, classes, preserved = torch.split(vectors, [len(part) for part in parts])
+        by = torch.from_numpy(pushes).to(classes.dtype) @ classes
+        return [
+            edited(layer.weight.cpu(), concepts, by, preserved, self.ridge).to(layer.weight)
+            for layer in _layers(pipe).values()
+        ]
+
+    def _found(self, model: Model) -> Floats:
+        """Return pushes that bring every concept to the target, or the last that were tried."""
+        assert self.search is not None
+        pipe, search = stable_diffusion(model, "uce"), self.search
+        wanted = np.array(list(search.target.values()))
+        pushes = np.zeros((len(self.concepts), len(self.words)))
+        left = list(range(len(self.concepts)))
+        for _ in range(search.rounds):
+            with swapped(_layers(pipe), self.weights(pipe, pushes)):
+                read = {i: search.shares(model, self.concepts[i]) for i in left}
+            left = [i for i in left if not search.settled(*read[i])]
+            for i in left:
+                shares, n = read[i]
+                pushes[i] += search.rate * (wanted - shares) * (n > 0)
+            if not left:
+                break
+        return pushes
+
+
+def uce(
+    *,
+    concepts: Sequence[str],
+    target: Mapping[str, Mapping[str, float]],
+    attribute: str = "gender",
+    alphas: Mapping[str, Mapping[str, float]] | None = None,
+    preserve: Sequence[str] = (),
+    ridge: float = 0.5,
+    words: Mapping[str, Mapping[str, str]] | None = None,
+    probe: str = "dlib",
+    images: int = 32,
+    rounds: int = 10,
+    rate: float = 0.5,
+    tolerance: float = 0.2,
+    steps: int = 50,
+    guidance_scale: float = 7.5,
+    seed: int = 0,
+) -> ConceptEditing:
+    """Edit concepts of a text-to-image model like Stable Diffusion 1 and 2 towards the target.
+
+    Args:
+        concepts: What is edited: "nurse", "chief executive".
+        target: By attribute: the share wanted of each class.
+        attribute: The one that is made fair.
+        alphas: By concept and class: the pushes, where they are known; 0 where one is missing.
+        preserve: Concepts that are held where they are.
+        ridge: λ of the closed form: how much the weights resist.
+        words: By attribute and class: the word for it, where there is no built-in one.
+        probe: Plugin that reads the shares if `alphas` is not given; should not judge the result.
+        images: Drawn of each concept and round, from seeds of their own.
+        rounds: At most.
+        rate: Push for each unit of share that is lacking.
+        tolerance: Distance from the target within which both ends of the intervals must lie.
+        steps: Of the images drawn.
+        guidance_scale: Of the images drawn.
+        seed: Of the images drawn.
+
+    Raises:
+        SpecError: an option is out of range, or a concept, class or attribute is unknown.
+    """
+    said = worded("uce", target, [attribute], words)[attribute]
+    if not concepts:
+        raise SpecError("uce: needs at least one of `concepts`")
+    if min(ridge, images, rounds, rate, tolerance) <= 0:
+        raise SpecError("uce: ridge, images, rounds, rate and tolerance must be above 0")
+    if alphas is not None:
+        given = _given(concepts, list(said), alphas)
+        return ConceptEditing(concepts, said, preserve, ridge, pushes=given)
+    reader: Probe = build("probes", probe)
+    if attribute not in reader.classes:
+        raise SpecError(f"uce: {unknown('attribute', attribute, reader.classes)}")
+    for name in said:
+        if name not in reader.classes[attribute]:
+            raise SpecError(f"uce: {unknown('class', name, reader.classes[attribute])}")
+    search = ShareSearch(
+        reader, attribute, target[attribute], images, rounds, rate, tolerance, steps,
+        guidance_scale, seed,
+    )  # fmt: skip
+    return ConceptEditing(concepts, said, preserve, ridge, search=search)
+
+
+def _given(
+    concepts: Sequence[str], classes: Sequence[str], alphas: Mapping[str, Mapping[str, float]]
+) -> Floats:
+    pushes = np.zeros((len(concepts), len(classes)))
+    for concept, by_class in alphas.items():
+        if concept not in concepts:
+            raise SpecError(f"uce: alphas: {unknown('concept', concept, concepts)}")
+        for name, push in by_class.items():
+            if name not in classes:
+                raise SpecError(f"uce: alphas: {unknown('class', name, classes)}")
+            pushes[concepts.index(concept), classes.index(name)] = push
+    return pushes
+
+
+def _layers(pipe: Any) -> dict[str, Any]:
+    found = cross_attention(pipe.unet, pipe.text_encoder.config.hidden_size)
+    if not found:
+        raise SpecError("uce edits cross-attention, and this U-Net has none of the usual names")
+    return found
