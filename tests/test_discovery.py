@@ -8,6 +8,7 @@ from audit.errors import InputError, SpecError
 from audit.features import dissection
 from audit.features.discovery import discover
 from audit.features.dose_response import decided
+from audit.features.study import Study
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.steer import steer
 from audit.spec.spec import Features
@@ -26,6 +27,9 @@ WANTED = Features.model_construct(
         "probe": {"name": "planted"},
         "sae": Features.model_fields["sae"].annotation(expansion=2, k=4, tokens=400_000),
     }
+)
+SMALL = WANTED.model_copy(
+    update={"images": 60, "sae": WANTED.sae.model_copy(update={"tokens": 9000})}
 )
 EVEN = {"light": {"dark": 0.5, "bright": 0.5}}
 
@@ -132,17 +136,59 @@ def test_evidence_is_plain_and_complete(found):
     assert len(best["positions"]) == 16
     assert len(best["images"]) == 6
     assert [dose["scale"] for dose in evidence["doses"]] == [1, 2, 4]
-    assert all(np.sum(dose["counts"]) == 64 for dose in evidence["doses"])
+    assert all(np.sum(dose["counts"]) == 2 * 20 for dose in evidence["doses"])
+    assert set(evidence["response"]["classes"]) == {"dark", "bright"}
+
+
+def test_doses_are_drawn_from_other_seeds_than_what_was_learnt_from(tmp_path, monkeypatch):
+    seeds = []
+    generate = PlantedModel.generate
+
+    def noted(self, requests):
+        seeds.append([request.seed for request in requests])
+        return generate(self, requests)
+
+    monkeypatch.setattr(PlantedModel, "generate", noted)
+    study = Study(PlantedModel(), PlantedProbe(), WANTED, STEPS)
+    drawn = {name: {r.seed for r in study.requests(name, 240)} for name in ("discovery", "doses")}
+    assert not drawn["discovery"] & drawn["doses"]
+    discover(PlantedModel(), PlantedProbe(), SMALL, folder=tmp_path, steps=STEPS, scales=(1, 2))
+    learnt, doses = {*seeds[0], *seeds[1]}, [seed for batch in seeds[2:] for seed in batch]
+    assert learnt <= drawn["discovery"]
+    assert set(doses) <= drawn["doses"]
+    assert len(doses) == 3 * 40
+    assert len(set(doses)) == 2 * 40, "a dose has images of its own; the control repeats the last"
+
+
+def test_two_seeds_find_the_same_latents_and_random_ones_do_not(found):
+    """A planted direction each: the strongest latent of a class is found again, by both seeds."""
+    stability = found.evidence["stability"]
+    assert stability["seeds"] == [0, 1]
+    for name in ("dark", "bright"):
+        one = stability["classes"][name]
+        assert one["found"] >= 1
+        assert one["low"] <= one["share"] <= one["high"]
+        assert one["share"] > one["chance"]
+    for best in found.evidence["best"]:
+        assert best["low"] > 0.5, "one latent tells the class, on images it was not chosen on"
+        assert best["low"] <= best["auc"] <= best["high"]
+
+
+def test_stability_can_be_switched_off_and_on_again(tmp_path):
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
+    without = SMALL.model_copy(update={"stability": False})
+    first = discover(PlantedModel(), PlantedProbe(), without, **arguments)
+    assert "stability" not in first.evidence
+    found = discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
+    assert "stability" in found.evidence
+    assert found.features == first.features
 
 
 def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
     arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
-    small = WANTED.model_copy(
-        update={"images": 60, "sae": WANTED.sae.model_copy(update={"tokens": 9000})}
-    )
-    first = discover(PlantedModel(), PlantedProbe(), small, **arguments)
+    first = discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
     monkeypatch.setattr(PlantedModel, "generate", None)
-    again = discover(PlantedModel(), PlantedProbe(), small, **arguments)
+    again = discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
     assert again.features == first.features
     assert again.sae.fingerprint == first.sae.fingerprint
     (home,) = (path for path in tmp_path.iterdir() if (path / dissection.FILE).exists())
@@ -150,7 +196,7 @@ def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 2, "a recording, a dissection, no scratch"
     (home / dissection.FILE).write_text("{")
     with pytest.raises(InputError, match="not a feature set"):
-        discover(PlantedModel(), PlantedProbe(), small, **arguments)
+        discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
 
 
 def test_what_does_not_fit_is_said(found, tmp_path):
