@@ -255,8 +255,8 @@ def test_15_asyrp_is_one_step_with_a_mixed_output():
 
     (edited_kind,) = defined(
         f"{SD}/SD_model/ddim.py", "DDIMScheduler", SchedulerMixin=type("A", (), {}),
-        ConfigMixin=type("B", (), {}), KarrasDiffusionSchedulers=(), register_to_config=lambda function: function,
-        DDIMSchedulerOutput=DDIMSchedulerOutput,
+        ConfigMixin=type("B", (), {}), KarrasDiffusionSchedulers=(),
+        register_to_config=lambda function: function, DDIMSchedulerOutput=DDIMSchedulerOutput,
     )  # fmt: skip
     scheduler = Stock(clip_sample=False, steps_offset=1)
     scheduler.set_timesteps(10)
