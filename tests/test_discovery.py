@@ -2,16 +2,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import STEPS, PlantedModel, PlantedProbe, requests
+import torch
+from planted import STEPS, PlantedModel, PlantedProbe, random_sae, requests
+from safetensors.torch import save_file
 
 from audit.errors import InputError, SpecError
 from audit.features import dissection
 from audit.features.discovery import discover
 from audit.features.dose_response import decided
+from audit.features.evidence import auc, auc_interval, best_latents
 from audit.features.study import Study
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.steer import steer
-from audit.spec.spec import Features
+from audit.spec.spec import Features, SAESpec
 
 WANTED = Features.model_construct(
     **{
@@ -216,3 +219,53 @@ def test_what_does_not_fit_is_said(found, tmp_path):
             PlantedModel(), PlantedProbe(), WANTED.model_copy(update={"attribute": "age"}),
             folder=tmp_path, steps=STEPS,
         )  # fmt: skip
+
+
+def test_an_autoencoder_of_another_program_is_dissected_in_place_of_a_trained_one(tmp_path):
+    """Its latents are the planted directions: the found ones are those of the class."""
+    rotation = PlantedModel().rotation
+    written = tmp_path / "sae"
+    written.mkdir()
+    (written / "cfg.json").write_text('{"d_in": 16, "k": 16, "expansion_factor": 1}')
+    rows = rotation.T.contiguous()
+    tensors = {"encoder.weight": rows, "encoder.bias": torch.zeros(16),
+               "W_dec": rows.clone(), "b_dec": torch.zeros(16)}  # fmt: skip
+    save_file(tensors, written / "sae.safetensors")
+    wanted = SMALL.model_copy(update={"sae": SAESpec(path=str(written))})
+    arguments = {"folder": tmp_path / "found", "steps": STEPS, "scales": ()}
+    found = discover(PlantedModel(), PlantedProbe(), wanted, **arguments)
+    assert found.features.latents["bright"][0] == 0
+    assert found.features.latents["dark"][0] == 8
+    assert max(found.evidence["sae"]["fvu"]) < 1e-3
+    assert "stability" not in found.evidence, "there is no second seed to compare with"
+    narrow = tmp_path / "narrow"
+    random_sae(12, 24, 4).save(narrow)
+    misfit = SMALL.model_copy(update={"sae": SAESpec(path=str(narrow))})
+    with pytest.raises(InputError, match="reads tokens of width 12, not 16"):
+        discover(PlantedModel(), PlantedProbe(), misfit, **arguments)
+
+
+def test_the_interval_of_an_auc_covers_and_is_never_empty():
+    """Two normal scores a standard deviation apart: AUC = Phi(1 / sqrt 2) = 0.7602."""
+    rng = np.random.default_rng(0)
+    truth, held, trials = 0.7602, 0, 300
+    positive = np.arange(50) < 20
+    for _ in range(trials):
+        scores = rng.standard_normal(50) + positive
+        low, high = auc_interval(auc(scores, positive), 20, 30)
+        held += low <= truth <= high
+    assert held / trials > 0.92
+    low, high = auc_interval(1.0, 10, 10)
+    assert 0.7 < low < 0.9
+    assert high == 1
+
+
+def test_the_best_latent_is_chosen_on_other_images_than_it_is_judged_on():
+    """Of 2,000 latents of noise the best has an AUC near one half where it was not chosen."""
+    rng = np.random.default_rng(0)
+    labels, tests = np.arange(80) % 2, np.arange(80) % 4 < 2
+    (first, second) = best_latents(rng.random((80, 2000)), labels, tests, ("a", "b"))
+    assert all(best["low"] < 0.5 < best["high"] for best in (first, second))
+    planted = rng.random((80, 2000))
+    planted[:, 7] += labels
+    assert best_latents(planted, labels, tests, ("a", "b"))[1]["latent"] == 7

@@ -26,6 +26,8 @@ LIMIT = 0.05
 """Debiased FD that `scale: auto` aims below."""
 STEP = 0.05
 """Between the scales that are considered."""
+SLACK = 0.01
+"""FD that a stronger scale must gain to be worth it where none brings the FD within the limit."""
 _PRIOR = 3.0
 """Standard deviation of intercepts and slopes: no share is certain before an image is drawn."""
 _DRAWS = 400
@@ -150,7 +152,7 @@ def calibrate(
     """Return the smallest scale that can be expected to bring the debiased FD within a limit.
 
     Only scales between the smallest and the largest dose are considered. Where none suffices, the
-    one that comes nearest is taken.
+    smallest is taken that comes as near as any, but for `SLACK`.
 
     Args:
         doses: Drawn from seeds that no audit draws.
@@ -169,6 +171,7 @@ def calibrate(
     between = STEP * np.arange(np.ceil(ends[0] / STEP), np.floor(ends[-1] / STEP) + 1)
     scales = np.unique(np.round([*ends, *between], 6))
     curve = tuple(reach(response, scale, wanted) for scale in scales)
-    sufficient = (point for point in curve if point.fd <= limit)
-    chosen = next(sufficient, None) or min(curve, key=lambda point: point.fd)
+    nearest = min(point.fd for point in curve)
+    bound = limit if nearest <= limit else nearest + SLACK
+    chosen = next(point for point in curve if point.fd <= bound)
     return Calibration(tuple(classes), tuple(wanted.tolist()), limit, chosen, curve)

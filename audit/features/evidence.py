@@ -118,7 +118,7 @@ def auc_interval(value: float, positives: int, negatives: int) -> tuple[float, f
     McNeil 1982, in which the numbers of positives and negatives are replaced by their mean.
 
     >>> [round(float(end), 3) for end in auc_interval(0.8, 20, 20)]
-    [0.635, 0.9]
+    [0.626, 0.9]
     """
     truths = np.linspace(0, 1, 4001)
     near = (positives + negatives) / 2 - 1
