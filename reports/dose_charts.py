@@ -16,6 +16,10 @@ def calibrations(identifier: str, given: Any) -> Iterator[Chart]:
     """Yield for each arm whose scale was `auto` the curve that it was chosen from."""
     for arm, found in (given if isinstance(given, Mapping) else {}).items():
         curve, chosen = found["curve"], found["chosen"]
+
+        def column(key: str, curve: Sequence[Mapping[str, float]] = curve) -> list[float]:
+            return [point[key] for point in curve]
+
         shares = ", ".join(
             f"{name} {number(share, 'share')}"
             for name, share in zip(found["classes"], chosen["shares"], strict=True)
@@ -28,12 +32,7 @@ def calibrations(identifier: str, given: Any) -> Iterator[Chart]:
             f"{found['limit']:g}: {number(chosen['fd'])}. Steered to: {shares}. The line stands "
             "at the scale chosen.",
             ("scale", "expected FD", ""),
-            [
-                Curve(
-                    "expected FD",
-                    *([point[key] for point in curve] for key in ("scale", "fd", "low", "high")),
-                )
-            ],
+            [Curve("expected FD", column("scale"), column("fd"), column("low"), column("high"))],
             at=chosen["scale"],
         )
 

@@ -6,24 +6,19 @@ are pushed along the plain difference of class means, without any autoencoder, a
 """
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
 
-from audit.errors import InputError, SpecError, unknown
+from audit.errors import SpecError, unknown
+from audit.features.class_means import Push, class_directions
 from audit.features.study import Study
 from audit.images.assignment import Assignment
 from audit.images.batches import Array
 from audit.statistics.intervals import wilson
 from audit.storage import atomic
-from audit.types import Moment, Request
 
 AUTO = "auto"
 FILE = "hookpoints.json"
@@ -33,11 +28,9 @@ STEPS = 10
 LEARNT, PUSHED = 64, 32
 """Images that the class means are of, and images pushed at each candidate."""
 PUSH = 2.0
-"""In units of a class's mean less the mean of all classes: of two, one becomes the other."""
+"""In units of a class's direction: of two classes, the mean of one becomes that of the other."""
 MOST = 6
 """Candidates where the spec names none."""
-_HELD = 8
-"""Images whose activations are held in memory until they are read."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def choose(study: Study, folder: Path) -> Choice:
         return Choice(**found, candidates=of)
     steps = min(study.steps, STEPS)
     drawn = study.requests("hookpoint", LEARNT + PUSHED, steps=steps)
-    directions = _directions(study, names, drawn[:LEARNT])
+    directions = class_directions(study, names, drawn[:LEARNT])
     pushed = drawn[LEARNT:]
     even = dict.fromkeys(study.classes, 1 / len(study.classes))
     assignment = Assignment(study.classes, even)
@@ -101,7 +94,7 @@ def choose(study: Study, folder: Path) -> Choice:
     unpushed = float((study.draw(pushed) == wanted).mean())
     results = []
     for name in names:
-        with study.model.hooked(name, _Push(directions[name], assignment)):
+        with study.model.hooked(name, Push(directions[name], assignment, PUSH)):
             read = study.draw(pushed)
         results.append(_candidate(name, read, wanted, unpushed))
     # The first of equals: candidates begin with the default.
@@ -150,67 +143,3 @@ def _candidate(name: str, read: Array, wanted: Array, unpushed: float) -> Candid
         high=float(interval.high),
         effect=followed / n - unpushed,
     )
-
-
-class _Means:
-    """Sums of the activations of one hookpoint, by step and class."""
-
-    def __init__(self) -> None:
-        self.sums: dict[int, Tensor] = {}
-        self._held: dict[int, Tensor] = {}
-
-    def edit(self, x: Tensor, moment: Moment) -> Tensor:
-        """Hold an activation until its images are read; an edit that changes nothing."""
-        self._held[moment.step] = x.detach().float().cpu()
-        return x
-
-    def add(self, members: Tensor) -> None:
-        """Add what is held to the sums, given [N, K] which image is of which class."""
-        for step, x in self._held.items():
-            added = torch.einsum("nk,nd->kd", members, x.flatten(1)).view(-1, *x.shape[1:])
-            self.sums[step] = added + self.sums[step] if step in self.sums else added
-        self._held = {}
-
-
-class _Push:
-    """Adds the direction of the class that each image is pushed to."""
-
-    def __init__(self, directions: dict[int, Tensor], assignment: Assignment) -> None:
-        self.directions = directions
-        self.assignment = assignment
-
-    def __call__(self, x: Tensor, moment: Moment) -> Tensor:
-        rows = [self.assignment(request) for request in moment.requests]
-        return x + PUSH * self.directions[moment.step][rows].to(x)
-
-
-def _directions(
-    study: Study, names: Sequence[str], requests: Sequence[Request]
-) -> dict[str, dict[int, Tensor]]:
-    """Return by hookpoint and step the mean of each class less the mean of all classes."""
-    means = {name: _Means() for name in names}
-    counts = torch.zeros(len(study.classes))
-    for start in range(0, len(requests), _HELD):
-        with ExitStack() as hooks:
-            for name, mean in means.items():
-                hooks.enter_context(study.model.hooked(name, mean.edit))
-            images = study.model.generate(requests[start : start + _HELD]).images
-        read = torch.from_numpy(study.read(images))
-        members = one_hot(read.clamp(min=0), len(counts)).float() * (read >= 0)[:, None]
-        counts += members.sum(0)
-        for mean in means.values():
-            mean.add(members)
-    if counts.amin() < 2:
-        scarce = study.classes[int(counts.argmin())]
-        raise InputError(
-            f"hookpoint: auto: of {len(requests)} images {counts.amin():.0f} are read as"
-            f" {scarce!r}, too few to know its mean: name a hookpoint"
-        )
-    found: dict[str, dict[int, Tensor]] = {}
-    for name, mean in means.items():
-        by_class = {
-            step: total / counts.view(-1, *[1] * (total.ndim - 1))
-            for step, total in mean.sums.items()
-        }
-        found[name] = {step: of - of.mean(0) for step, of in by_class.items()}
-    return found

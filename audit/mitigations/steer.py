@@ -7,6 +7,7 @@ latents that already fire, which are few in an image of another class.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,10 @@ from audit.storage.weights import fingerprint
 from audit.types import FeatureSet, Model
 
 MODES = ("multiply", "add", "assign")
+_ONLY_ALL = (
+    "steer: `scale: auto` is calibrated for mode add of all latents at all positions and steps;"
+    " give a number"
+)
 
 
 class LatentSteering:
@@ -108,16 +113,12 @@ def steer(
     found = features.features
     if mode not in MODES:
         raise SpecError(f"steer: {unknown('mode', mode, MODES)}")
-    even = dict.fromkeys(found.classes, 1 / len(found.classes))
-    shares = target.get(found.attribute) or even
+    shares = target.get(found.attribute) or dict.fromkeys(found.classes, 1 / len(found.classes))
     assignment = Assignment(found.classes, shares, seed=seed, draw=draw)
     calibration = None
     if scale == "auto":
-        if (mode, others) != ("add", None) or (top, positions, start, stop) != (None, None, 0, 1):
-            raise SpecError(
-                "steer: `scale: auto` is calibrated for mode add of all latents at all positions"
-                " and steps; give a number"
-            )
+        if (mode, others, top, positions, start, stop) != ("add", None, None, None, 0, 1):
+            raise SpecError(_ONLY_ALL)
         calibration = calibrate(features.doses, found.classes, shares, limit)
         scale = calibration.chosen.scale
         assignment = Assignment(found.classes, calibration.shares, seed=seed, draw=draw)
@@ -130,9 +131,13 @@ def steer(
     return LatentSteering(found, edit, assignment, asyrp=asyrp, calibration=calibration)
 
 
-def _by_class(scale: object, classes: Sequence[str]) -> dict[str, float]:
+def _by_class(
+    scale: float | str | Mapping[str, float], classes: Sequence[str]
+) -> dict[str, float]:
     """Return the scale of every class."""
-    given = scale if isinstance(scale, Mapping) else dict.fromkeys(classes, scale)
+    given: Mapping[str, Any] = (
+        scale if isinstance(scale, Mapping) else dict.fromkeys(classes, scale)
+    )
     for name, number in given.items():
         if name not in classes:
             raise SpecError(f"steer: scale: {unknown('class', str(name), classes)}")
