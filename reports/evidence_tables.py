@@ -55,7 +55,9 @@ def _stability(features: FeatureRecord, found: Mapping[str, Any]) -> Table:
             number_cell(one["share"], "share", one["low"], one["high"]),
             value_cell(one["chance"], "share"),
             value_cell(one["chance_high"], "share"),
-            value_cell(one["cosine"]),
+            number_cell(one["cosine"], "", one["cosine_low"], one["cosine_high"]),
+            value_cell(one["cosine_chance"]),
+            value_cell(one["cosine_chance_high"]),
             count_cell(one["n"]),
         ]
         for name, one in found["classes"].items()
@@ -65,7 +67,16 @@ def _stability(features: FeatureRecord, found: Mapping[str, Any]) -> Table:
         f"{found['top']} strongest, those with a decoder cosine of at least "
         f"{found['threshold']:g} to one of its own strongest. Chance: latents of it that fire as "
         "much, drawn at random.",
-        ["Class", "Found again", "By chance", "Chance, 97.5 %", "Mean cosine", "Latents"],
+        [
+            "Class",
+            "Found again",
+            "By chance",
+            "Chance, 97.5 %",
+            "Mean cosine",
+            "By chance",
+            "Chance, 97.5 %",
+            "Latents",
+        ],
         rows,
     )
 

@@ -557,7 +557,9 @@ def _feature():
                 "seeds": [0, 1], "top": 30, "threshold": 0.7,
                 "classes": {
                     name: {"found": 21, "n": 30, "share": 0.7, "low": 0.521, "high": 0.833,
-                           "cosine": 0.78, "chance": 0.11, "chance_high": 0.233}
+                           "cosine": 0.78, "cosine_low": 0.71, "cosine_high": 0.85,
+                           "cosine_chance": 0.42, "cosine_chance_high": 0.48, "chance": 0.11,
+                           "chance_high": 0.233}
                     for name in classes
                 },
             },

@@ -172,6 +172,8 @@ def test_two_seeds_find_the_same_latents_and_random_ones_do_not(found):
         assert one["found"] >= 1
         assert one["low"] <= one["share"] <= one["high"]
         assert one["share"] > one["chance"]
+        assert one["cosine_low"] <= one["cosine"] <= one["cosine_high"]
+        assert one["cosine"] > one["cosine_chance_high"]
     for best in found.evidence["best"]:
         assert best["low"] > 0.5, "one latent tells the class, on images it was not chosen on"
         assert best["low"] <= best["auc"] <= best["high"]

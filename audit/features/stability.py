@@ -11,7 +11,7 @@ import numpy as np
 from torch.nn.functional import normalize
 
 from audit.features.sae import SAE
-from audit.statistics.intervals import wilson
+from audit.statistics.intervals import mean_interval, wilson
 from audit.types import FeatureSet, Floats
 
 TOP = 30
@@ -27,8 +27,9 @@ def overlaps(first: FeatureSet, sae: SAE, second: FeatureSet, other: SAE) -> dic
     """Return for each class how many of its latents the other SAE found too.
 
     A latent is found again where one of the other's strongest latents of the same class has a
-    decoder row with a cosine of at least `COSINE`. Chance is the same with latents of the other
-    SAE drawn at random from those that fire as much.
+    decoder row with a cosine of at least `COSINE`. After a short training hardly any two rows are
+    that near, so the mean of the cosines is given as well. Chance is the same with latents of the
+    other SAE drawn at random from those that fire as much.
 
     Args:
         first: Latents of `sae`.
@@ -50,16 +51,24 @@ def overlaps(first: FeatureSet, sae: SAE, second: FeatureSet, other: SAE) -> dic
         found = int((best >= COSINE).sum())
         interval = wilson(found / len(ours), len(ours))
         drawn = _alike(theirs, mass, generator)
-        chance = (cosines[:, drawn].max(axis=2) >= COSINE).mean(axis=0)
+        by_chance = cosines[:, drawn].max(axis=2)
+        chance = (by_chance >= COSINE).mean(axis=0)
+        nearness = by_chance.mean(axis=0)
+        mean = mean_interval(best)
+        low, high = (mean.low, mean.high) if len(best) > 1 else (None, None)
         classes[name] = {
             "found": found,
             "n": len(ours),
             "share": found / len(ours),
             "low": float(interval.low),
             "high": float(interval.high),
-            "cosine": float(best.mean()),
             "chance": float(chance.mean()),
             "chance_high": float(np.quantile(chance, 0.975)),
+            "cosine": float(best.mean()),
+            "cosine_low": low,
+            "cosine_high": high,
+            "cosine_chance": float(nearness.mean()),
+            "cosine_chance_high": float(np.quantile(nearness, 0.975)),
         }
     return {"top": TOP, "threshold": COSINE, "classes": classes}
 
