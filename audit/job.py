@@ -42,6 +42,8 @@ class Job:
     limit: int | None = None
     progress: Progress = field(default_factory=Silent)
     dissections: dict[str, "Dissection"] = field(default_factory=dict)
+    calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By feature set and arm: how the scale was chosen, where it was `auto`."""
     warnings: list[Warned] = field(default_factory=list)
     missing: float = 0.0
 
@@ -109,6 +111,8 @@ class Job:
     def _record(self, name: str, found: "Dissection") -> FeatureRecord:
         """Return a feature set as the results hold it."""
         extra: dict[str, Any] = {"name": name, "evidence": dict(found.evidence)}
+        if name in self.calibrations:
+            extra["calibrations"] = self.calibrations[name]
         if found.folder is not None:
             extra["images"] = os.path.relpath(found.folder / "images", self.store.root)
         return FeatureRecord.model_validate({**asdict(found.features), **extra})
@@ -156,7 +160,12 @@ class Job:
                 if component.features is None
                 else {"features": self.dissection(component.features)}
             )
-            arm = Arm(component.label, model, self.supply.mitigation(component, **found))
+            mitigation = self.supply.mitigation(component, **found)
+            calibration = getattr(mitigation, "calibration", None)
+            if component.features is not None and calibration is not None:
+                arms = self.calibrations.setdefault(component.features, {})
+                arms[component.label] = calibration.plain()
+            arm = Arm(component.label, model, mitigation)
             self.warnings += self._guided(component, arm)
             self.progress.begin(f"arm {arm.name}", len(requests))
             batches = generate(arm, requests, self.store, self.batch_size)
@@ -181,6 +190,11 @@ class Job:
 
             wanted = self.spec.features[name]
             written = self.spec.models[wanted.model]
+            if wanted.sae.path is not None:
+                sae = wanted.sae.model_copy(
+                    update={"path": str(self.spec.folder / wanted.sae.path)}
+                )
+                wanted = wanted.model_copy(update={"sae": sae})
             self.dissections[name] = discover(
                 self.supply.model(wanted.model),
                 self.supply.probe(wanted.probe),

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from audit.statistics.intervals import wilson
 from audit.storage.results import FeatureRecord
+from reports import dose_charts, evidence_tables
 from reports.charts import Chart, lines
 from reports.figures import Curve
 from reports.source import Source
-from reports.tables import Cell, Row, Table, table, value_cell
+from reports.tables import Table
 from reports.thumbnails import Thumbnails
 from reports.words import number
 
@@ -28,6 +28,8 @@ PARTS = {
     "h_classifier": "accuracy of the h-classifier",
     "doses": "dose-response",
     "control_doses": "dose-response of random latents",
+    "stability": "agreement of two seeds",
+    "best": "how well the best latent tells each class",
 }
 
 
@@ -54,6 +56,7 @@ class Evidence:
     health: tuple[tuple[str, str, str], ...]
     """Name, value and what it means."""
     charts: tuple[Chart, ...]
+    tables: tuple[Table, ...]
     missing: str
     """What evidence this run does not hold."""
 
@@ -74,39 +77,16 @@ def evidence(source: Source, thumbnails: Thumbnails) -> Iterator[Evidence]:
             "effect is what the ranking gives a latent: how much of the change in the probability "
             "of the class it accounts for. That is a hint; what the probe reads when the latents "
             "are scaled is the test.",
-            ranked=_ranked(features, proof),
+            ranked=evidence_tables.ranked(features, proof),
             latents=tuple(_latents(features, proof, str(extra.get("images", "")), thumbnails)),
             health=tuple(_health(proof)),
-            charts=tuple(_charts(f"features-{place}", features, proof)),
+            charts=(
+                *_charts(f"features-{place}", features, proof),
+                *dose_charts.calibrations(f"features-{place}", extra.get("calibrations")),
+            ),
+            tables=tuple(evidence_tables.tables(features, proof)),
             missing=f"Not held by this run: {', '.join(absent)}." if absent else "",
         )
-
-
-def _ranked(features: FeatureRecord, proof: Mapping[str, Any]) -> Table:
-    about = {(d["class"], d["latent"]): d for d in proof.get("latents", ())}
-    rows: list[Row] = []
-    for class_, ids in features.latents.items():
-        for rank, (latent, effect) in enumerate(
-            zip(ids, features.effects[class_], strict=True), 1
-        ):
-            found = about.get((class_, latent), {})
-            rows.append(
-                [
-                    class_,
-                    Cell(str(rank), float(rank)),
-                    Cell(str(latent), float(latent)),
-                    value_cell(effect),
-                    value_cell(found.get("auc")),
-                    value_cell(found.get("mean_activation")),
-                ]
-            )
-    return table(
-        f"Latents that carry {features.attribute}, strongest first in each class. AUC: how well "
-        "the latent alone tells the class from the others on images held out; 0.5 is chance.",
-        ["Class", "Rank", "Latent", "Effect", "AUC", "Mean activation"],
-        rows,
-        sortable=True,
-    )
 
 
 def _latents(
@@ -176,6 +156,17 @@ def _charts(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) 
             ("sampling step", "mean activation", ""),
             profile,
         )
+    unexplained = np.atleast_1d((proof.get("sae") or {}).get("fvu", ())).tolist()
+    if len(unexplained) > 1:
+        worst = int(np.argmax(unexplained))
+        yield lines(
+            f"{identifier}-fvu",
+            "What the autoencoder leaves out",
+            f"On images it was not trained on it leaves out most at step {worst}: "
+            f"{number(unexplained[worst], 'share')} of the variance.",
+            ("sampling step", "fraction of variance unexplained", ""),
+            [Curve("held-out images", list(range(len(unexplained))), unexplained)],
+        )
     heads = proof.get("h_classifier") or {}
     accuracy = list(np.atleast_1d(heads.get("accuracy", ())))
     if len(accuracy) > 1:
@@ -194,7 +185,7 @@ def _charts(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) 
             ("sampling step", "balanced accuracy", "share"),
             drawn,
         )
-    yield from _doses(identifier, features, proof)
+    yield from dose_charts.doses(identifier, features, proof)
 
 
 def _profile(features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Curve]:
@@ -204,41 +195,3 @@ def _profile(features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Curv
         for found in mine[:DRAWN]:
             steps = found["steps"]
             yield Curve(f"{class_} {found['latent']}", list(range(len(steps))), steps)
-
-
-def _doses(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Chart]:
-    for row, class_ in enumerate(features.classes):
-        drawn = [
-            curve
-            for key, label in (("doses", "found latents"), ("control_doses", "random latents"))
-            if (curve := _response(proof.get(key) or (), row, label, control=key != "doses"))
-        ]
-        if not drawn:
-            continue
-        moves = "; ".join(
-            f"{c.label}: from {number(c.y[0], 'share')} to {number(c.y[-1], 'share')}"
-            for c in drawn
-        )
-        yield lines(
-            f"{identifier}-dose-{row}",
-            f"Steered to {class_}: dose and response",
-            f"Images steered to {class_} and read as {class_}, at scale {drawn[0].x[0]:g} to "
-            f"{drawn[0].x[-1]:g}, where 1 changes nothing. {moves}.",
-            ("scale", f"share read as {class_}", "share"),
-            drawn,
-            at=1.0,
-        )
-
-
-def _response(
-    doses: Sequence[Mapping[str, Any]], row: int, label: str, *, control: bool
-) -> Curve | None:
-    """Return the share of images steered to a class that are read as it, by scale."""
-    counts = [(float(d["scale"]), d["counts"][row][row], sum(d["counts"][row])) for d in doses]
-    known = [(scale, hits / n, n) for scale, hits, n in counts if n]
-    if not known:
-        return None
-    scales, share, n = zip(*known, strict=True)
-    interval = wilson(share, n)
-    low, high = np.atleast_1d(interval.low).tolist(), np.atleast_1d(interval.high).tolist()
-    return Curve(label, scales, share, low, high, control)

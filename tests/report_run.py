@@ -543,6 +543,50 @@ def _feature():
                     "l0": 32.0, "dead": 0.041, "duplicates": 0.002},
             "h_classifier": {"accuracy": [0.52 + 0.44 * s / 24 for s in range(25)], "chance": 0.5},
             "latents": described, "doses": doses(0.25), "control_doses": doses(0.004),
+            "hookpoints": {
+                "chosen": "up_blocks.0", "default": "mid_block", "unpushed": 0.5, "steps": 10,
+                "push": 2.0,
+                "candidates": [
+                    {"hookpoint": name, "followed": hits, "n": 32, "share": hits / 32,
+                     "low": low, "high": high, "effect": hits / 32 - 0.5}
+                    for name, hits, low, high in (
+                        ("mid_block", 19, 0.42, 0.745), ("up_blocks.0", 30, 0.799, 0.983))
+                ],
+            },
+            "stability": {
+                "seeds": [0, 1], "top": 30, "threshold": 0.7,
+                "classes": {
+                    name: {"found": 21, "n": 30, "share": 0.7, "low": 0.521, "high": 0.833,
+                           "cosine": 0.78, "cosine_low": 0.71, "cosine_high": 0.85,
+                           "cosine_chance": 0.42, "cosine_chance_high": 0.48, "chance": 0.11,
+                           "chance_high": 0.233}
+                    for name in classes
+                },
+            },
+            "best": [
+                {"class": name, "latent": 911, "auc": 0.914, "low": 0.877, "high": 0.941,
+                 "positives": 80, "negatives": 170}
+                for name in classes
+            ],
+            "response": {
+                "scales": [0.5, 3.0],
+                "classes": {
+                    name: {"share": [0.31, 0.79], "low": [0.25, 0.71], "high": [0.38, 0.85]}
+                    for name in classes
+                },
+            },
+        },
+        "calibrations": {
+            "steer": {
+                "classes": classes, "target": [0.5, 0.5], "limit": 0.05, "within": True,
+                "chosen": {"scale": 1.5, "shares": [0.62, 0.38], "fd": 0.044, "low": 0.002,
+                           "high": 0.09},
+                "curve": [
+                    {"scale": 1.0, "shares": [0.9, 0.1], "fd": 0.08, "low": 0.004, "high": 0.15},
+                    {"scale": 1.5, "shares": [0.62, 0.38], "fd": 0.044, "low": 0.002,
+                     "high": 0.09},
+                ],
+            },
         },
     }  # fmt: skip
 

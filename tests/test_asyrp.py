@@ -101,20 +101,35 @@ def test_14_15_one_pass_is_two_passes(folders, name):
         assert np.array_equal(model.generate(asked()).images, plain)
 
 
-def test_the_first_half_runs_once_and_the_unconditional_rows_once(folders):
-    model = diffusion(pipeline=str(folders / "sd"))
-    rows = {"down": [], "up": []}
+@pytest.mark.parametrize(("name", "images"), [("ldm", 2), ("sd", 4)])
+def test_the_first_half_runs_once_and_the_unconditional_rows_once(folders, name, images):
+    """Of 2 images 4 rows under guidance; from the middle on the 2 edited ones in addition.
+
+    Every block is called once a step: what runs twice does so as rows of one call.
+    """
+    model = diffusion(pipeline=str(folders / name))
     unet = model.pipeline.denoiser
+    rows = {}
+
+    def counted(block):
+        def count(module, args, kwargs):
+            given = args[0] if args else kwargs["hidden_states"]
+            rows.setdefault(block, []).append(len(given))
+
+        return count
+
+    first = ["conv_in", *(f"down_blocks.{i}" for i in range(len(unet.down_blocks))), "mid_block"]
+    second = [*(f"up_blocks.{i}" for i in range(len(unet.up_blocks))), "conv_out"]
     handles = [
-        unet.down_blocks[0].register_forward_hook(lambda m, a, x: rows["down"].append(len(x[0]))),
-        unet.up_blocks[-1].register_forward_hook(lambda m, a, x: rows["up"].append(len(x))),
+        unet.get_submodule(block).register_forward_pre_hook(counted(block), with_kwargs=True)
+        for block in first + second
     ]
     with split(model, push):
         model.generate(asked())
     for handle in handles:
         handle.remove()
-    assert rows["down"] == [4] * STEPS
-    assert rows["up"] == [4] + [6] * (STEPS - 1)
+    assert {tuple(rows[block]) for block in first} == {(images,) * STEPS}
+    assert {tuple(rows[block]) for block in second} == {(images, *[images + 2] * (STEPS - 1))}
 
 
 def test_what_cannot_be_split_is_said(folders, pipelines):

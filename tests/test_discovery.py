@@ -2,15 +2,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import STEPS, PlantedModel, PlantedProbe, requests
+import torch
+from planted import STEPS, PlantedModel, PlantedProbe, random_sae, requests
+from safetensors.torch import save_file
 
 from audit.errors import InputError, SpecError
 from audit.features import dissection
 from audit.features.discovery import discover
 from audit.features.dose_response import decided
+from audit.features.evidence import auc, auc_interval, best_latents
+from audit.features.study import Study
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.steer import steer
-from audit.spec.spec import Features
+from audit.spec.spec import Features, SAESpec
 
 WANTED = Features.model_construct(
     **{
@@ -26,6 +30,9 @@ WANTED = Features.model_construct(
         "probe": {"name": "planted"},
         "sae": Features.model_fields["sae"].annotation(expansion=2, k=4, tokens=400_000),
     }
+)
+SMALL = WANTED.model_copy(
+    update={"images": 60, "sae": WANTED.sae.model_copy(update={"tokens": 9000})}
 )
 EVEN = {"light": {"dark": 0.5, "bright": 0.5}}
 
@@ -132,17 +139,61 @@ def test_evidence_is_plain_and_complete(found):
     assert len(best["positions"]) == 16
     assert len(best["images"]) == 6
     assert [dose["scale"] for dose in evidence["doses"]] == [1, 2, 4]
-    assert all(np.sum(dose["counts"]) == 64 for dose in evidence["doses"])
+    assert all(np.sum(dose["counts"]) == 2 * 20 for dose in evidence["doses"])
+    assert set(evidence["response"]["classes"]) == {"dark", "bright"}
+
+
+def test_doses_are_drawn_from_other_seeds_than_what_was_learnt_from(tmp_path, monkeypatch):
+    seeds = []
+    generate = PlantedModel.generate
+
+    def noted(self, requests):
+        seeds.append([request.seed for request in requests])
+        return generate(self, requests)
+
+    monkeypatch.setattr(PlantedModel, "generate", noted)
+    study = Study(PlantedModel(), PlantedProbe(), WANTED, STEPS)
+    drawn = {name: {r.seed for r in study.requests(name, 240)} for name in ("discovery", "doses")}
+    assert not drawn["discovery"] & drawn["doses"]
+    discover(PlantedModel(), PlantedProbe(), SMALL, folder=tmp_path, steps=STEPS, scales=(1, 2))
+    learnt, doses = {*seeds[0], *seeds[1]}, [seed for batch in seeds[2:] for seed in batch]
+    assert learnt <= drawn["discovery"]
+    assert set(doses) <= drawn["doses"]
+    assert len(doses) == 3 * 40
+    assert len(set(doses)) == 2 * 40, "a dose has images of its own; the control repeats the last"
+
+
+def test_two_seeds_find_the_same_latents_and_random_ones_do_not(found):
+    """A planted direction each: the strongest latent of a class is found again, by both seeds."""
+    stability = found.evidence["stability"]
+    assert stability["seeds"] == [0, 1]
+    for name in ("dark", "bright"):
+        one = stability["classes"][name]
+        assert one["found"] >= 1
+        assert one["low"] <= one["share"] <= one["high"]
+        assert one["share"] > one["chance"]
+        assert one["cosine_low"] <= one["cosine"] <= one["cosine_high"]
+        assert one["cosine"] > one["cosine_chance_high"]
+    for best in found.evidence["best"]:
+        assert best["low"] > 0.5, "one latent tells the class, on images it was not chosen on"
+        assert best["low"] <= best["auc"] <= best["high"]
+
+
+def test_stability_can_be_switched_off_and_on_again(tmp_path):
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
+    without = SMALL.model_copy(update={"stability": False})
+    first = discover(PlantedModel(), PlantedProbe(), without, **arguments)
+    assert "stability" not in first.evidence
+    found = discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
+    assert "stability" in found.evidence
+    assert found.features == first.features
 
 
 def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
     arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
-    small = WANTED.model_copy(
-        update={"images": 60, "sae": WANTED.sae.model_copy(update={"tokens": 9000})}
-    )
-    first = discover(PlantedModel(), PlantedProbe(), small, **arguments)
+    first = discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
     monkeypatch.setattr(PlantedModel, "generate", None)
-    again = discover(PlantedModel(), PlantedProbe(), small, **arguments)
+    again = discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
     assert again.features == first.features
     assert again.sae.fingerprint == first.sae.fingerprint
     (home,) = (path for path in tmp_path.iterdir() if (path / dissection.FILE).exists())
@@ -150,7 +201,7 @@ def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 2, "a recording, a dissection, no scratch"
     (home / dissection.FILE).write_text("{")
     with pytest.raises(InputError, match="not a feature set"):
-        discover(PlantedModel(), PlantedProbe(), small, **arguments)
+        discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
 
 
 def test_what_does_not_fit_is_said(found, tmp_path):
@@ -170,3 +221,53 @@ def test_what_does_not_fit_is_said(found, tmp_path):
             PlantedModel(), PlantedProbe(), WANTED.model_copy(update={"attribute": "age"}),
             folder=tmp_path, steps=STEPS,
         )  # fmt: skip
+
+
+def test_an_autoencoder_of_another_program_is_dissected_in_place_of_a_trained_one(tmp_path):
+    """Its latents are the planted directions: the found ones are those of the class."""
+    rotation = PlantedModel().rotation
+    written = tmp_path / "sae"
+    written.mkdir()
+    (written / "cfg.json").write_text('{"d_in": 16, "k": 16, "expansion_factor": 1}')
+    rows = rotation.T.contiguous()
+    tensors = {"encoder.weight": rows, "encoder.bias": torch.zeros(16),
+               "W_dec": rows.clone(), "b_dec": torch.zeros(16)}  # fmt: skip
+    save_file(tensors, written / "sae.safetensors")
+    wanted = SMALL.model_copy(update={"sae": SAESpec(path=str(written))})
+    arguments = {"folder": tmp_path / "found", "steps": STEPS, "scales": ()}
+    found = discover(PlantedModel(), PlantedProbe(), wanted, **arguments)
+    assert found.features.latents["bright"][0] == 0
+    assert found.features.latents["dark"][0] == 8
+    assert max(found.evidence["sae"]["fvu"]) < 1e-3
+    assert "stability" not in found.evidence, "there is no second seed to compare with"
+    narrow = tmp_path / "narrow"
+    random_sae(12, 24, 4).save(narrow)
+    misfit = SMALL.model_copy(update={"sae": SAESpec(path=str(narrow))})
+    with pytest.raises(InputError, match="reads tokens of width 12, not 16"):
+        discover(PlantedModel(), PlantedProbe(), misfit, **arguments)
+
+
+def test_the_interval_of_an_auc_covers_and_is_never_empty():
+    """Two normal scores a standard deviation apart: AUC = Phi(1 / sqrt 2) = 0.7602."""
+    rng = np.random.default_rng(0)
+    truth, held, trials = 0.7602, 0, 300
+    positive = np.arange(50) < 20
+    for _ in range(trials):
+        scores = rng.standard_normal(50) + positive
+        low, high = auc_interval(auc(scores, positive), 20, 30)
+        held += low <= truth <= high
+    assert held / trials > 0.92
+    low, high = auc_interval(1.0, 10, 10)
+    assert 0.7 < low < 0.9
+    assert high == 1
+
+
+def test_the_best_latent_is_chosen_on_other_images_than_it_is_judged_on():
+    """Of 2,000 latents of noise the best has an AUC near one half where it was not chosen."""
+    rng = np.random.default_rng(0)
+    labels, tests = np.arange(80) % 2, np.arange(80) % 4 < 2
+    (first, second) = best_latents(rng.random((80, 2000)), labels, tests, ("a", "b"))
+    assert all(best["low"] < 0.5 < best["high"] for best in (first, second))
+    planted = rng.random((80, 2000))
+    planted[:, 7] += labels
+    assert best_latents(planted, labels, tests, ("a", "b"))[1]["latent"] == 7

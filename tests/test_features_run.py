@@ -48,9 +48,15 @@ def test_a_run_discovers_steers_and_reports(tmp_path):
     (features,) = results["features"]
     assert features["name"] == "light"
     assert len(features["evidence"]["doses"]) > 2
+    assert set(features["calibrations"]) == {"steer", "random-features"}
+    chosen = features["calibrations"]["steer"]["chosen"]
+    assert chosen in features["calibrations"]["steer"]["curve"]
+    assert set(features["evidence"]["stability"]["classes"]) == {"dark", "bright"}
     shot = features["evidence"]["latents"][0]["images"][0]["image"]
     assert (tmp_path / "store" / features["images"] / f"{shot:05d}.png").is_file()
-    assert "sparse autoencoder" in (done.folder / "report.html").read_text()
+    page = (done.folder / "report.html").read_text()
+    assert "sparse autoencoder" in page
+    assert "How strongly steer steers" in page
     hashes = done.images.pivot(index="index", columns="arm", values="sha256")
     assert (hashes["none"] == hashes["identity"]).all()
     assert (hashes["none"] != hashes["steer"]).any()

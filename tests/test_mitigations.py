@@ -7,7 +7,7 @@ import torch
 from planted import CHANNELS, SIDE, STEPS, PlantedModel, random_sae, requests
 
 from audit.errors import SpecError
-from audit.features.dissection import Dissection, Dose
+from audit.features.dissection import Dissection
 from audit.features.h_classifier import HClassifier
 from audit.images.rewriting import RewritingModel
 from audit.mitigations.ablate import ablate
@@ -18,7 +18,7 @@ from audit.mitigations.none import none
 from audit.mitigations.prompt_quota import prompt_quota
 from audit.mitigations.prompt_suffix import prompt_suffix
 from audit.mitigations.rejection import rejection
-from audit.mitigations.steer import calibrated, steer
+from audit.mitigations.steer import steer
 from audit.testing.models import check_mitigation
 from audit.types import Drawing, FeatureSet, Request, State
 
@@ -134,37 +134,6 @@ def test_random_latents_are_others_of_like_mass(found):
     )
     with pytest.raises(SpecError, match="only 8 latents beside the feature set fire"):
         random_features(features=few, target=EVEN, scale=2.0)
-
-
-def test_calibration_takes_the_smallest_scale_that_can_reach_the_target():
-    doses = [
-        Dose(1.0, ((90, 10), (90, 10))),
-        Dose(2.0, ((95, 5), (20, 80))),
-        Dose(4.0, ((100, 0), (0, 100))),
-    ]
-    half = np.array([0.5, 0.5])
-    dose, shares = calibrated(doses, half)
-    assert dose.scale == 2
-    assert shares @ dose.response == pytest.approx(half)
-    assert shares[1] == pytest.approx(0.6)
-    assert calibrated(doses, np.array([0.9, 0.1]))[0].scale == 1, "nothing to be done"
-    assert calibrated(doses, np.array([0.1, 0.9]))[0].scale == 4
-    assert calibrated(doses[:1], half)[0].scale == 1, "the nearest where none suffices"
-
-
-def test_the_expected_discrepancy_is_free_of_sampling_noise():
-    """Over many draws of a dose the estimate averages to the discrepancy of the true response."""
-    rng = np.random.default_rng(0)
-    response = np.array([[0.8, 0.2], [0.3, 0.7]])
-    shares, target = np.array([0.4, 0.6]), np.array([0.5, 0.5])
-    truth = ((shares @ response - target) ** 2).sum()
-    estimates = [
-        Dose(
-            2.0, tuple(tuple(rng.multinomial(24, row).tolist()) for row in response)
-        ).squared_discrepancy(shares, target)
-        for _ in range(4000)
-    ]
-    assert np.mean(estimates) == pytest.approx(truth, abs=4 * np.std(estimates) / 4000**0.5)
 
 
 def test_rejection_reaches_the_target_and_keeps_first_draws_that_fit():

@@ -328,6 +328,16 @@ def test_features_bring_their_evidence(page, html):
     assert "Not held by this run" not in page.text
 
 
+def test_hookpoint_stability_and_scale_are_accounted_for(page):
+    assert "up_blocks.0 (chosen)" in page.text
+    assert "mid_block (the usual bottleneck)" in page.text
+    assert "an autoencoder with another seed finds too" in page.text
+    assert "How well a single latent tells gender" in page.text
+    assert "How strongly steer steers" in page.text
+    assert "What the autoencoder leaves out" in page.text
+    assert {0.9375, 0.233, 0.914} <= set(page.values)
+
+
 def test_the_script_is_small_and_allowed_by_its_hash(html):
     import base64
     import hashlib

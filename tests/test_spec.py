@@ -267,6 +267,14 @@ MISTAKES = [
         "mitigations[1].features: feature set 'gender_set' is of model 'faces', not of 'jobs'",
     ),
     (
+        {"features__gender_set__candidates": ["mid_block"]},
+        "features.gender_set.candidates: are for `hookpoint: auto`",
+    ),
+    (
+        {"features__gender_set__sae": {"path": "sae", "k": 32}},
+        "features.gender_set.sae: an SAE with a path is not trained: leave out 'k'",
+    ),
+    (
         {"models__faces__device": "cuda"},
         "models.faces.device: device is chosen on the command line",
     ),

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.optimize import nnls
 from torch import Tensor
 
 from audit.errors import InputError
@@ -15,7 +13,7 @@ from audit.features import h_classifier
 from audit.features import sae as autoencoder
 from audit.features.h_classifier import HClassifier
 from audit.features.sae import SAE
-from audit.types import FeatureSet, Floats
+from audit.types import FeatureSet
 
 FILE = "features.json"
 TYPICAL = "typical.safetensors"
@@ -28,31 +26,6 @@ class Dose:
     scale: float
     counts: tuple[tuple[int, ...], ...]
     """[K, K]: images steered to the class of the row and read as the class of the column."""
-
-    @property
-    def response(self) -> Floats:
-        """[K, K] shares of each row; even where a row is empty."""
-        counts = np.asarray(self.counts, float)
-        n = counts.sum(axis=1, keepdims=True)
-        return np.where(n > 0, counts / np.maximum(n, 1), 1 / len(counts))
-
-    def squared_discrepancy(self, shares: Floats, target: Floats) -> float:
-        """Return the unbiased estimate of the squared FD if images are steered with `shares`."""
-        p = self.response
-        n = np.maximum(np.asarray(self.counts, float).sum(axis=1), 2)
-        noise = (shares**2 * (p * (1 - p)).sum(axis=1) / (n - 1)).sum()
-        return float(((shares @ p - target) ** 2).sum() - noise)
-
-    def shares_for(self, target: Floats) -> Floats:
-        """Return how often to steer to each class so that the images read come to the target.
-
-        Steering is never perfect, and a model leans one way without it; drawing the class by the
-        target itself would leave the difference. Solved by least squares over the simplex.
-        """
-        heavy = 1e3 * np.ones((1, len(target)))
-        system = np.vstack([self.response.T, heavy])
-        shares, _ = nnls(system, np.append(target, heavy[0, 0]))
-        return np.asarray(shares / shares.sum())
 
 
 @dataclass(frozen=True)

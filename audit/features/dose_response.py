@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from audit.features.calibration import fit
 from audit.features.dissection import Dissection, Dose
 from audit.images.assignment import Assignment
 from audit.images.batches import Array
 from audit.registry import build
 from audit.types import Floats, Model, Probe, Readings, Request, State
+
+CURVE = 21
+"""Points of the fitted curve that evidence holds."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,45 @@ def with_doses(
     """Return a dissection with its dose-response, and that of random latents as a control.
 
     Every class is steered to equally often, whatever the target of an audit will be: the response
-    of each class is what a target is later reached with. Random latents are drawn for the largest
-    scale alone.
+    of each class is what a target is later reached with. Each scale has requests of its own, so
+    that the doses are independent and a curve through them can tell how sure it is. Random latents
+    are drawn for the largest scale alone.
+
+    Args:
+        model: That was dissected.
+        probe: Reads the images.
+        found: The dissection.
+        requests: Split evenly between the scales, in order.
+        scales: Rising.
+        batch_size: Images drawn at a time.
     """
-    doses = list(_respond(model, probe, "steer", found, requests, scales, batch_size))
-    last = scales[-1:]
-    control = _respond(model, probe, "random-features", found, requests, last, batch_size)
+    n = len(requests) // len(scales)
+    doses = [(scale, requests[i * n : (i + 1) * n]) for i, scale in enumerate(scales)]
+    responses = list(_respond(model, probe, "steer", found, doses, batch_size))
+    control = _respond(model, probe, "random-features", found, doses[-1:], batch_size)
+    measured = tuple(response.dose for response in responses)
     evidence = {
         **found.evidence,
         "dosed": {"mode": "add", "others": 0.0, "scales": list(map(float, scales))},
-        "doses": [response.plain() for response in doses],
+        "doses": [response.plain() for response in responses],
         "control_doses": [response.plain() for response in control],
+        "response": _fitted(measured, found.features.classes),
     }
-    return replace(found, doses=tuple(response.dose for response in doses), evidence=evidence)
+    return replace(found, doses=measured, evidence=evidence)
+
+
+def _fitted(doses: Sequence[Dose], classes: Sequence[str]) -> dict[str, Any]:
+    """Return the curve through the doses: for each class the share of images that followed."""
+    response = fit(doses)
+    scales = np.linspace(doses[0].scale, doses[-1].scale, CURVE)
+    own = np.array([np.diagonal(response.at(s), axis1=1, axis2=2) for s in scales])
+    sides = {"share": own.mean(axis=1), "low": np.quantile(own, 0.025, axis=1),
+             "high": np.quantile(own, 0.975, axis=1)}  # fmt: skip
+    curves = {
+        name: {side: values[:, k].tolist() for side, values in sides.items()}
+        for k, name in enumerate(classes)
+    }
+    return {"scales": scales.tolist(), "classes": curves}
 
 
 def _respond(
@@ -57,16 +87,16 @@ def _respond(
     probe: Probe,
     mitigation: str,
     found: Dissection,
-    requests: Sequence[Request],
-    scales: Sequence[float],
+    doses: Sequence[tuple[float, Sequence[Request]]],
     batch_size: int,
 ) -> Iterator[Response]:
-    """Yield the response to each scale of a mitigation, drawing the same requests each time."""
+    """Yield the response to each scale of a mitigation, drawn with its requests."""
     attribute, classes = found.features.attribute, found.features.classes
     even = dict.fromkeys(classes, 1 / len(classes))
     # The assignment that the mitigation makes of the same shares.
-    wanted = np.array([Assignment(classes, even)(request) for request in requests])
-    for scale in scales:
+    assignment = Assignment(classes, even)
+    for scale, requests in doses:
+        wanted = np.array([assignment(request) for request in requests])
         steering = build("mitigations", mitigation, features=found, target={}, scale=float(scale))
         with steering.applied(model) as steered:
             readings = list(_read(steered, probe, requests, batch_size))

@@ -19,14 +19,21 @@ from audit.features import sae_training
 from audit.features.dose_response import decided
 from audit.features.recording import Recording, mixed
 from audit.features.sae import SAE
+from audit.features.study import Study
 from audit.spec.spec import Features
-from audit.types import Model, Probe, Request
+from audit.types import Request
 
 HELD_OUT = 4
 """One image in so many measures the SAE and the heads and trains neither."""
 TOKENS = 1_500_000
 BATCH = 512
 """Tokens in a batch of SAE training: in a short training many updates matter most."""
+THRESHOLD = 4096
+"""Tokens that a BatchTopK without a threshold is given one by."""
+SECOND_SEED = 1
+"""Added to the seed of an SAE gives that of the one it is compared with."""
+SECOND = "second"
+"""Folder of that SAE, inside that of the recording."""
 ACTIVATIONS, IMAGES, LABELS, HEALTH = "activations.npy", "images.npy", "labels.json", "health.json"
 
 
@@ -42,6 +49,8 @@ class Recorded:
     sae: SAE
     health: Mapping[str, Any]
     """`sae_training.Health` as plain values."""
+    second: SAE | None = None
+    """Trained on the same tokens from another seed, where stability is asked for."""
 
 
 def held_out(count: int) -> npt.NDArray[np.bool_]:
@@ -50,58 +59,62 @@ def held_out(count: int) -> npt.NDArray[np.bool_]:
     return np.asarray(np.random.default_rng(0).permutation(count) % HELD_OUT == 0)
 
 
-def record(
-    model: Model,
-    probe: Probe,
-    wanted: Features,
-    requests: Sequence[Request],
-    folder: Path,
-    batch_size: int,
-) -> None:
+def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
     """Draw requests while recording the hookpoint; read the finished images.
 
     Args:
-        model: To record.
-        probe: Labels the images, for every attribute that it reads.
-        wanted: Gives the hookpoint.
+        study: Gives the model, the hookpoint, and the probe that labels every attribute it reads.
         requests: To draw.
         folder: Takes the files; it exists.
-        batch_size: Images drawn at a time.
 
     Raises:
         InputError: an activation is not finite in float16.
     """
     recording = Recording(folder / ACTIVATIONS, requests)
     images: npt.NDArray[np.uint8] | None = None
-    labels: dict[str, list[int]] = {attribute: [] for attribute in probe.classes}
-    for start in range(0, len(requests), batch_size):
-        batch = requests[start : start + batch_size]
-        with model.hooked(wanted.hookpoint, recording.edit):
-            pixels = model.generate(batch).images
+    labels: dict[str, list[int]] = {attribute: [] for attribute in study.probe.classes}
+    for start in range(0, len(requests), study.batch_size):
+        batch = requests[start : start + study.batch_size]
+        with study.model.hooked(study.wanted.hookpoint, recording.edit):
+            pixels = study.model.generate(batch).images
         if images is None:
             shape = (len(requests), *pixels.shape[1:])
             images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
         images[start : start + len(batch)] = pixels
-        readings = probe.read(pixels)
+        readings = study.probe.read(pixels)
         for attribute, read in labels.items():
             read += decided(readings, attribute).tolist()
     (folder / LABELS).write_text(json.dumps(labels) + "\n", "utf-8")
 
 
-def train_sae(wanted: Features, recording: Recording, folder: Path) -> None:
-    """Train an SAE on the recording of the images that are not held out."""
+def train_sae(wanted: Features, recording: Recording, folder: Path, *, seed: int) -> None:
+    """Train an SAE on the recording of the images that are not held out; keep it in a folder."""
     tests = held_out(recording.file.shape[1])
     width = recording.file.shape[2]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(wanted.seed)
+        torch.manual_seed(seed)
         sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k)
     count = max(1, (wanted.sae.tokens or TOKENS) // BATCH)
     tokens = (
-        sae.tokens(h).flatten(0, 1)
-        for h in recording.maps(np.flatnonzero(~tests), seed=wanted.seed)
+        sae.tokens(h).flatten(0, 1) for h in recording.maps(np.flatnonzero(~tests), seed=seed)
     )
-    batches = mixed(tokens, size=BATCH, count=count, seed=wanted.seed)
-    sae = sae_training.train(sae, batches, total=count)
+    batches = mixed(tokens, size=BATCH, count=count, seed=seed)
+    keep_sae(sae_training.train(sae, batches, total=count), recording, folder)
+
+
+def keep_sae(sae: SAE, recording: Recording, folder: Path) -> None:
+    """Measure an SAE on the images that are held out, and keep it in a folder.
+
+    One that lacks its threshold is given it, on images that are not held out.
+
+    Raises:
+        InputError: it reads tokens of another width.
+    """
+    tests = held_out(recording.file.shape[1])
+    if sae.threshold.isnan().any():
+        maps = recording.maps(np.flatnonzero(~tests), seed=0)
+        tokens = (sae.tokens(h).flatten(0, 1) for h in maps)
+        sae_training.set_threshold(sae, next(mixed(tokens, size=THRESHOLD, count=1, seed=0)))
     rows = np.flatnonzero(tests)
     steps = (sae.tokens(recording.at(step, rows)).flatten(0, 1) for step in range(recording.steps))
     health = sae_training.health(sae, steps)
@@ -110,7 +123,7 @@ def train_sae(wanted: Features, recording: Recording, folder: Path) -> None:
 
 
 def open_recorded(folder: Path) -> Recorded:
-    """Read what `record` and `train_sae` wrote.
+    """Read what `record` and `train_sae` wrote, and the second SAE if there is one.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -123,6 +136,7 @@ def open_recorded(folder: Path) -> Recorded:
             {attribute: np.array(read, np.int64) for attribute, read in labels.items()},
             autoencoder.load(folder),
             json.loads((folder / HEALTH).read_text("utf-8")),
+            autoencoder.load(folder / SECOND) if (folder / SECOND).is_dir() else None,
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error

@@ -4,7 +4,9 @@
 
 with unit-norm rows of D. TopK keeps the k largest entries of a token; BatchTopK the k largest a
 token over a whole batch, and at inference those above the threshold that this came down to.
-Sources: Gao et al. 2024 (arXiv:2406.04093); Bussmann et al. 2024 (arXiv:2412.06410).
+JumpReLU keeps all above a threshold of each latent's own, 0 for a plain ReLU; it is read from
+other programs and not trained here. Sources: Gao et al. 2024 (arXiv:2406.04093); Bussmann et al.
+2024 (arXiv:2412.06410); Rajamanoharan et al. 2024 (arXiv:2407.14435).
 """
 
 import json
@@ -19,7 +21,7 @@ from audit.errors import InputError, SpecError, unknown
 from audit.features import sparse_linear
 from audit.storage.weights import fingerprint
 
-SELECTIONS = ("topk", "batch-topk")
+SELECTIONS = ("topk", "batch-topk", "jump-relu")
 LAYOUTS = ("positions", "map")
 WEIGHTS = "sae.safetensors"
 CONFIG = "sae.json"
@@ -46,7 +48,7 @@ class SAE(nn.Module):
             width: D.
             latents: L.
             k: Latents active in a token; on average, with BatchTopK.
-            selection: `topk` or `batch-topk`.
+            selection: `topk`, `batch-topk` or `jump-relu`, which has no use for k.
             layout: What a token is: one of the `positions` of an activation, or the whole `map`.
             pre_bias: Whether the decoder's bias is taken off before encoding.
 
@@ -74,7 +76,8 @@ class SAE(nn.Module):
         self.encoder = nn.Parameter(self.decoder.detach().clone())
         self.encoder_bias = nn.Parameter(torch.zeros(latents))
         self.bias = nn.Parameter(torch.zeros(width))
-        self.register_buffer("threshold", torch.zeros(()))
+        own = (latents,) if selection == "jump-relu" else ()
+        self.register_buffer("threshold", torch.zeros(own))
         self.register_buffer("mean_activation", torch.zeros(latents))
         self.threshold: Tensor
         self.mean_activation: Tensor
@@ -111,9 +114,16 @@ class SAE(nn.Module):
         """Return the code of tokens [N, D] as values and indices, [N, k] each.
 
         With BatchTopK there are more columns, most of them 0; in training the k N largest of the
-        batch are kept, at inference those above the threshold.
+        batch are kept, at inference those above the threshold. With JumpReLU there are as many as
+        the token has that fires in most latents.
         """
         x = x - self.bias if self.config["pre_bias"] else x
+        if self.config["selection"] == "jump-relu":
+            before = torch.addmm(self.encoder_bias, x, self.encoder.T)
+            kept = before.relu() * (before > self.threshold)
+            most = max(1, int((kept > 0).sum(1).amax()))
+            values, indices = kept.topk(most, dim=1, sorted=False)
+            return values, indices
         if self.config["selection"] == "topk":
             return sparse_linear.encode(x, self.encoder, self.encoder_bias, self.k)
         width = min(_CANDIDATES * self.k, len(self.encoder))

@@ -108,6 +108,15 @@ def _auxiliary(sae: SAE, x: Tensor, residual: Tensor, dead: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def set_threshold(sae: SAE, tokens: Tensor) -> None:
+    """Give a BatchTopK the threshold above which tokens [N, D] have k latents on average."""
+    sae.threshold.zero_()
+    values, _ = sae.sparse(tokens)
+    kept = values.flatten().topk(min(sae.k * len(tokens), values.numel())).values
+    sae.threshold.copy_(kept[-1])
+
+
+@torch.no_grad()
 def health(sae: SAE, steps: Iterable[Tensor]) -> Health:
     """Measure an SAE on held-out tokens; fills in its `mean_activation`.
 
@@ -124,7 +133,8 @@ def health(sae: SAE, steps: Iterable[Tensor]) -> Health:
         active += int((values > 0).sum())
         count += len(x)
     sae.mean_activation.copy_(total / count)
-    live = sae.decoder[sae.mean_activation > 0]
+    # Those of other programs need not be of length 1.
+    live = torch.nn.functional.normalize(sae.decoder[sae.mean_activation > 0], dim=1)
     near = (live @ live.T).fill_diagonal_(0).amax(1) if len(live) else live[:, 0]
     return Health(
         fvu=tuple(unexplained),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from audit.errors import SpecError
+from audit.features.calibration import LIMIT
 from audit.features.dissection import Dissection
 from audit.features.sae import SAE
 from audit.mitigations.activation_edit import ActivationEdit
@@ -48,7 +49,8 @@ def random_features(
     *,
     features: Dissection,
     target: Mapping[str, Mapping[str, float]],
-    scale: float | str = "auto",
+    scale: float | str | Mapping[str, float] = "auto",
+    limit: float = LIMIT,
     mode: str = "add",
     others: float | None = None,
     draws: int = 0,
@@ -60,6 +62,7 @@ def random_features(
         features: The feature set; the latents drawn are none of its own.
         target: By attribute: the share wanted of each class.
         scale: As for `steer`.
+        limit: As for `steer`.
         mode: As for `steer`.
         others: As for `steer`.
         draws: Which of many random sets to take.
@@ -85,4 +88,7 @@ def random_features(
             free.remove(chosen[-1])
         latents[name] = tuple(chosen)
     control = replace(features, features=replace(found, latents=latents, ranking="random"))
-    return steer(features=control, target=target, scale=scale, mode=mode, others=others, seed=seed)
+    return steer(
+        features=control, target=target, scale=scale, limit=limit, mode=mode, others=others,
+        seed=seed,
+    )  # fmt: skip

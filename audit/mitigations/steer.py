@@ -7,22 +7,26 @@ latents that already fire, which are few in an image of another class.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from audit.errors import SpecError, unknown
 from audit.features.asyrp import HOOKPOINT, split
-from audit.features.dissection import Dissection, Dose
+from audit.features.calibration import LIMIT, Calibration, calibrate
+from audit.features.dissection import Dissection
 from audit.features.latent_edit import LatentEdit
 from audit.images.assignment import Assignment
 from audit.mitigations.activation_edit import ActivationEdit
 from audit.storage.weights import fingerprint
-from audit.types import FeatureSet, Floats, Model
+from audit.types import FeatureSet, Model
 
 MODES = ("multiply", "add", "assign")
-LIMIT = 0.05
-"""Debiased FD that `scale: auto` aims below."""
+_ONLY_ALL = (
+    "steer: `scale: auto` is calibrated for mode add of all latents at all positions and steps;"
+    " give a number"
+)
 
 
 class LatentSteering(ActivationEdit):
@@ -37,12 +41,14 @@ class LatentSteering(ActivationEdit):
         assignment: Assignment,
         *,
         asyrp: bool = False,
+        calibration: Calibration | None = None,
     ) -> None:
         made_of = fingerprint(
             "latents", features.hookpoint, edit.fingerprint, assignment.fingerprint, asyrp
         )
         super().__init__(features, edit, made_of, attribute=features.attribute)
         self.asyrp = asyrp
+        self.calibration = calibration
 
     def hooked(self, model: Model) -> AbstractContextManager[None]:
         """Hook the edit into a model, or split its steps in the manner of Asyrp.
@@ -62,7 +68,8 @@ def steer(
     *,
     features: Dissection,
     target: Mapping[str, Mapping[str, float]],
-    scale: float | str = "auto",
+    scale: float | str | Mapping[str, float] = "auto",
+    limit: float = LIMIT,
     mode: str = "add",
     others: float | None = None,
     start: float = 0.0,
@@ -79,10 +86,12 @@ def steer(
     Args:
         features: The feature set.
         target: By attribute: the share wanted of each class.
-        scale: For `multiply` 1 changes nothing. For `add` it is in units of what each latent shows
-            at each position in images of the class. `auto` takes the smallest scale that brought
-            the debiased FD within .05 on the seeds of the dose-response, and steers to each class
-            as often as the response there asks for.
+        scale: One for all classes, or one for each by name. For `multiply` 1 changes nothing. For
+            `add` it is in units of what each latent shows at each position in images of the class.
+            `auto` takes the smallest scale that is expected to bring the debiased FD within
+            `limit`, by a curve through the dose-response on held-out seeds, and steers to each
+            class as often as the response there asks for.
+        limit: On the debiased FD, for `auto`.
         mode: `add`; `multiply`, the default form of DiffLens; `assign` sets latents to the scale,
             which is what DiffLens' code for Stable Diffusion calls adding.
         others: Factor of the latents of all other classes: 1 leaves and 0 removes them. If not
@@ -102,57 +111,66 @@ def steer(
     found = features.features
     if mode not in MODES:
         raise SpecError(f"steer: {unknown('mode', mode, MODES)}")
-    shares = dict(
-        target.get(found.attribute) or dict.fromkeys(found.classes, 1 / len(found.classes))
-    )
-    if scale == "auto":
-        if (mode, others) != ("add", None) or (top, positions, start, stop) != (None, None, 0, 1):
-            raise SpecError(
-                "steer: `scale: auto` is calibrated for mode add of all latents at all positions"
-                " and steps; give a number"
-            )
-        wanted = np.array([shares.get(name, 0.0) for name in found.classes])
-        dose, solved = calibrated(features.doses, wanted)
-        scale, shares = dose.scale, dict(zip(found.classes, solved.tolist(), strict=True))
-    if not isinstance(scale, int | float):
-        raise SpecError(f"steer: scale must be a number or auto, not {scale!r}")
+    shares = target.get(found.attribute) or dict.fromkeys(found.classes, 1 / len(found.classes))
     assignment = Assignment(found.classes, shares, seed=seed, draw=draw)
+    calibration = None
+    if scale == "auto":
+        if (mode, others, top, positions, start, stop) != ("add", None, None, None, 0, 1):
+            raise SpecError(_ONLY_ALL)
+        calibration = calibrate(features.doses, found.classes, shares, limit)
+        scale = calibration.chosen.scale
+        assignment = Assignment(found.classes, calibration.shares, seed=seed, draw=draw)
+    scales = _by_class(scale, found.classes)
+    latents, factors, amounts = _change(features, scales, mode, others, top)
+    edit = LatentEdit(
+        features.sae, latents, factors, amounts, class_of=assignment, window=(start, stop),
+        positions=positions, leak=leak_decoder_bias,
+    )  # fmt: skip
+    return LatentSteering(found, edit, assignment, asyrp=asyrp, calibration=calibration)
+
+
+def _by_class(
+    scale: float | str | Mapping[str, float], classes: Sequence[str]
+) -> dict[str, float]:
+    """Return the scale of every class."""
+    given: Mapping[str, Any] = (
+        scale if isinstance(scale, Mapping) else dict.fromkeys(classes, scale)
+    )
+    for name, number in given.items():
+        if name not in classes:
+            raise SpecError(f"steer: scale: {unknown('class', str(name), classes)}")
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            raise SpecError(
+                f"steer: scale must be a number, auto, or a number by class, not {number!r}"
+            )
+    if lacking := [name for name in classes if name not in given]:
+        raise SpecError(f"steer: scale: give a number for every class: {lacking[0]!r} has none")
+    return {name: float(given[name]) for name in classes}
+
+
+def _change(
+    features: Dissection,
+    scales: Mapping[str, float],
+    mode: str,
+    others: float | None,
+    top: int | None,
+) -> tuple[list[int], Tensor, Tensor]:
+    """Return the F latents of all classes, and what each class makes of them.
+
+    Returns:
+        Ids, factors [K, F] and amounts [K, P, F], as `LatentEdit` takes them.
+    """
+    found = features.features
     latents = sorted({latent for ids in found.latents.values() for latent in ids[:top]})
     factors = torch.ones(len(found.classes), len(latents))
     typical = features.typical[..., latents]
     amounts = torch.zeros_like(typical)
     left = others if others is not None else 0.0 if mode == "add" else 1.0
-    for row, name in enumerate(found.classes):
+    for row, (name, scale) in enumerate(scales.items()):
         own = [latents.index(latent) for latent in found.latents[name][:top]]
         factors[row] = left
-        factors[row, own] = {"multiply": float(scale), "add": 1.0, "assign": 0.0}[mode]
+        factors[row, own] = {"multiply": scale, "add": 1.0, "assign": 0.0}[mode]
         if mode != "multiply":
             unit = typical[row, :, own] if mode == "add" else 1.0
-            amounts[row, :, own] = float(scale) * unit
-    edit = LatentEdit(
-        features.sae, latents, factors, amounts, class_of=assignment, window=(start, stop),
-        positions=positions, leak=leak_decoder_bias,
-    )  # fmt: skip
-    return LatentSteering(found, edit, assignment, asyrp=asyrp)
-
-
-def calibrated(doses: Sequence[Dose], target: Floats, limit: float = LIMIT) -> tuple[Dose, Floats]:
-    """Return the smallest dose that brings the debiased FD within a limit, and its shares.
-
-    Where none does, the one that comes nearest.
-
-    Raises:
-        SpecError: there is no dose-response.
-    """
-    if not doses:
-        raise SpecError("steer: `scale: auto` needs a dose-response: discover with doses")
-    best: tuple[float, Dose, Floats] | None = None
-    for dose in sorted(doses, key=lambda dose: dose.scale):
-        shares = dose.shares_for(target)
-        squared = dose.squared_discrepancy(shares, target)
-        if squared <= limit**2:
-            return dose, shares
-        if best is None or squared < best[0]:
-            best = (squared, dose, shares)
-    assert best is not None
-    return best[1], best[2]
+            amounts[row, :, own] = scale * unit
+    return latents, factors, amounts

@@ -1,0 +1,115 @@
+"""Heads fitted on a recording, and latents ranked by what they do to the heads."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from audit.features import h_classifier
+from audit.features.dissection import Dissection
+from audit.features.evidence import Tally, best_latents, describe
+from audit.features.h_classifier import HClassifier
+from audit.features.recorded import SECOND_SEED, Recorded, held_out
+from audit.features.recording import Recording
+from audit.features.sae import SAE
+from audit.features.stability import overlaps
+from audit.features.study import Study
+from audit.registry import build
+from audit.types import FeatureSet, Floats, StepCodes
+
+
+def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
+    """Fit the heads on a recording, and rank the latents of its SAE.
+
+    Args:
+        study: What to find.
+        recorded: The recording.
+        folder: Takes the images that serve as evidence.
+    """
+    wanted, classes = study.wanted, study.classes
+    recording, sae = recorded.recording, recorded.sae
+    labelled = np.flatnonzero(recorded.labels[wanted.attribute] >= 0)
+    labels = recorded.labels[wanted.attribute][labelled]
+    tests = held_out(len(recorded.images))[labelled]
+    heads = h_classifier.fit(
+        lambda step: sae.tokens(recording.at(step, labelled)), recording.steps,
+        torch.from_numpy(labels), classes, held_out=torch.from_numpy(tests),
+    )  # fmt: skip
+    tally = Tally(labels, len(classes), recording.steps)
+    codes = tally.passing(step_codes(recording, labelled, labels, sae, heads))
+    features = _strongest(study, sae, _ranked(study, codes))
+    latents = describe(features, tally, labels, labelled.tolist(), tests)
+    shown = {shot["image"] for entry in latents for shot in entry.get("images", ())}
+    _keep_images(recorded.images, sorted(shown), folder / "images")
+    evidence = {
+        "images": len(recorded.images),
+        "read": len(labelled),
+        "shares": {name: float((labels == k).mean()) for k, name in enumerate(classes)},
+        "probe": study.probe.name,
+        "sae": {**sae.config, **recorded.health},
+        "h_classifier": {"accuracy": list(heads.accuracy), "chance": 1 / len(classes)},
+        "latents": latents,
+        "best": best_latents(tally.by_image, labels, tests, classes),
+    }
+    if recorded.second is not None:
+        again = step_codes(recording, labelled, labels, recorded.second, heads)
+        other = _strongest(study, recorded.second, _ranked(study, again))
+        evidence["stability"] = {
+            "seeds": [wanted.seed, wanted.seed + SECOND_SEED],
+            **overlaps(features, sae, other, recorded.second),
+        }
+    typical = torch.from_numpy(tally.by_class).float()
+    return Dissection(features, sae, heads, typical, evidence=evidence)
+
+
+def _ranked(study: Study, codes: Iterator[StepCodes]) -> Floats:
+    """Return the effects [K, L] that the ranking asked for gives latents."""
+    ranking = study.wanted.ranking
+    effects: Floats = build("rankings", ranking.name, **ranking.options)(codes)
+    return effects
+
+
+def _strongest(study: Study, sae: SAE, effects: Floats) -> FeatureSet:
+    """Return the latents with the largest positive effects on each class."""
+    wanted, classes = study.wanted, study.classes
+    order = np.argsort(-effects, axis=1, kind="stable")[:, : wanted.top]
+    positive = [[int(i) for i in order[k] if effects[k, i] > 0] for k in range(len(classes))]
+    return FeatureSet(
+        attribute=wanted.attribute,
+        classes=tuple(classes),
+        hookpoint=wanted.hookpoint,
+        model=study.model.fingerprint,
+        sae=sae.fingerprint,
+        ranking=wanted.ranking.name,
+        latents={name: tuple(positive[k]) for k, name in enumerate(classes)},
+        effects={name: tuple(effects[k, positive[k]].tolist()) for k, name in enumerate(classes)},
+    )
+
+
+@torch.no_grad()
+def step_codes(
+    recording: Recording,
+    images: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    sae: SAE,
+    heads: HClassifier,
+    batch: int = 64,
+) -> Iterator[StepCodes]:
+    """Yield the codes of some images of a recording, step by step, with a baseline of zero."""
+    zero = np.zeros((1, 1, 1), np.float32)
+    for step in range(recording.steps):
+        directions, offsets = (tensor.numpy() for tensor in heads.fold(step, sae))
+        for start in range(0, len(images), batch):
+            part = slice(start, start + batch)
+            z = sae.encode(sae.tokens(recording.at(step, images[part]))).numpy()
+            yield StepCodes(step, z, zero, labels[part], directions, offsets)
+
+
+def _keep_images(images: npt.NDArray[np.uint8], numbers: Sequence[int], folder: Path) -> None:
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    for number in numbers:
+        Image.fromarray(images[number]).save(folder / f"{number:05d}.png")

@@ -1,0 +1,86 @@
+"""A study: a model, the probe that reads what it draws, and how images are drawn to learn from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.errors import SpecError
+from audit.features.dose_response import decided
+from audit.images.batches import Array
+from audit.spec.planning import UNCONDITIONAL, seed
+from audit.spec.spec import Features
+from audit.types import Images, Model, Probe, Request
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a discovery works with."""
+
+    model: Model
+    probe: Probe
+    """Labels the images drawn; should not be the only judge of a steered model."""
+    wanted: Features
+    steps: int
+    """Sampling steps."""
+    guidance_scale: float = 1.0
+    """1 for an unconditional model."""
+    batch_size: int = 32
+    """Images drawn at a time."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the attribute asked for."""
+        return self.probe.classes[self.wanted.attribute]
+
+    @property
+    def drawing(self) -> tuple[object, ...]:
+        """What the pixels hang on, besides the purpose and the count: part of a fingerprint."""
+        prompts = tuple((prompt.id, prompt.text) for prompt in self.wanted.prompts)
+        return (
+            self.model.fingerprint, self.probe.fingerprint, prompts, self.wanted.seed,
+            self.steps, self.guidance_scale,
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """See that the attribute can be read and that there are prompts where they are needed.
+
+        Raises:
+            SpecError: it cannot, or there are none.
+        """
+        if self.wanted.attribute not in self.probe.classes:
+            raise SpecError(f"probe {self.probe.name!r} does not read {self.wanted.attribute!r}")
+        if self.model.text_to_image and not self.wanted.prompts:
+            raise SpecError("features: a text-to-image model needs `prompts` to discover with")
+
+    def requests(
+        self, purpose: str, count: int, *, steps: int | None = None
+    ) -> tuple[Request, ...]:
+        """Return requests spread evenly over the prompts, from seeds of this purpose alone."""
+        prompts = self.wanted.prompts or (UNCONDITIONAL,)
+        return tuple(
+            Request(
+                prompt_id=prompt.id,
+                prompt=prompt.text,
+                index=i // len(prompts),
+                # No prompt's id holds a slash: an audit never draws these seeds.
+                seed=seed(self.wanted.seed, f"{purpose}/{prompt.id}", i // len(prompts)),
+                steps=steps or self.steps,
+                guidance_scale=self.guidance_scale,
+            )
+            for i, prompt in ((i, prompts[i % len(prompts)]) for i in range(count))
+        )
+
+    def read(self, images: Images) -> Array:
+        """Return [N] the class of the attribute that the probe reads, -1 where it reads none."""
+        return decided(self.probe.read(images), self.wanted.attribute)
+
+    def draw(self, requests: Sequence[Request]) -> Array:
+        """Draw requests with the model as it is, and return [N] what is read from them."""
+        batches = range(0, len(requests), self.batch_size)
+        return np.concatenate(
+            [
+                self.read(self.model.generate(requests[at : at + self.batch_size]).images)
+                for at in batches
+            ]
+        )

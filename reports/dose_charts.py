@@ -1,0 +1,79 @@
+"""How the probe answers to rising scales, and what that says about reaching the target."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from audit.statistics.intervals import wilson
+from audit.storage.results import FeatureRecord
+from reports.charts import Chart, lines, part
+from reports.figures import Curve
+from reports.words import number
+
+
+def calibrations(identifier: str, given: Any) -> Iterator[Chart]:
+    """Yield for each arm whose scale was `auto` the curve that it was chosen from."""
+    for arm, found in (given if isinstance(given, Mapping) else {}).items():
+        curve, chosen = found["curve"], found["chosen"]
+
+        def column(key: str, curve: Sequence[Mapping[str, float]] = curve) -> list[float]:
+            return [point[key] for point in curve]
+
+        shares = ", ".join(
+            f"{name} {number(share, 'share')}"
+            for name, share in zip(found["classes"], chosen["shares"], strict=True)
+        )
+        verdict = "is the smallest that is" if found["within"] else "comes nearest to what was"
+        yield lines(
+            f"{identifier}-calibration-{part(arm)}",
+            f"How strongly {arm} steers",
+            f"Scale {chosen['scale']:g} {verdict} expected to bring the FD of new images within "
+            f"{found['limit']:g}: {number(chosen['fd'])}. Steered to: {shares}. The line stands "
+            "at the scale chosen.",
+            ("scale", "expected FD", ""),
+            [Curve("expected FD", column("scale"), column("fd"), column("low"), column("high"))],
+            at=chosen["scale"],
+        )
+
+
+def doses(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Chart]:
+    """Yield for each class the share of images that followed, by scale, with the fitted curve."""
+    for row, class_ in enumerate(features.classes):
+        drawn = [
+            curve
+            for key, label in (("doses", "found latents"), ("control_doses", "random latents"))
+            if (curve := _response(proof.get(key) or (), row, label, control=key != "doses"))
+        ]
+        if not drawn:
+            continue
+        moves = "; ".join(
+            f"{c.label}: from {number(c.y[0], 'share')} to {number(c.y[-1], 'share')}"
+            for c in drawn
+        )
+        fitted = (proof.get("response") or {}).get("classes", {}).get(class_)
+        if fitted:
+            scales = proof["response"]["scales"]
+            drawn.append(Curve("fitted", scales, fitted["share"], fitted["low"], fitted["high"]))
+        yield lines(
+            f"{identifier}-dose-{row}",
+            f"Steered to {class_}: dose and response",
+            f"Images steered to {class_} and read as {class_}, at scale {drawn[0].x[0]:g} to "
+            f"{drawn[0].x[-1]:g}, where 1 adds what a latent typically shows. {moves}.",
+            ("scale", f"share read as {class_}", "share"),
+            drawn,
+        )
+
+
+def _response(
+    doses: Sequence[Mapping[str, Any]], row: int, label: str, *, control: bool
+) -> Curve | None:
+    """Return the share of images steered to a class that are read as it, by scale."""
+    counts = [(float(d["scale"]), d["counts"][row][row], sum(d["counts"][row])) for d in doses]
+    known = [(scale, hits / n, n) for scale, hits, n in counts if n]
+    if not known:
+        return None
+    scales, share, n = zip(*known, strict=True)
+    interval = wilson(share, n)
+    low, high = np.atleast_1d(interval.low).tolist(), np.atleast_1d(interval.high).tolist()
+    return Curve(label, scales, share, low, high, control)
