@@ -45,10 +45,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
+	@rm -rf *.egg-info # would hide newer entry points from whoever runs in this folder
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@rm -rf *.egg-info
 	@touch $@ $(VENV)/.installed
 
 clean:
