@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from simulation import LOPSIDED, Setting, fair, quick, settings, simulate
+from simulation import ACCUSED, LOPSIDED, Setting, fair, quick, settings, simulate
 
 from audit.statistics.discrepancy import discrepancy, distance, squared_discrepancy
 from audit.statistics.intervals import share_interval, wilson
@@ -21,7 +21,7 @@ def acceptable(audits, low=0.93, high=0.97, error=0.001):
 def check(rows):
     for row in rows:
         low, high = acceptable(row.audits)
-        if row.quantity == "fair called biased":
+        if row.quantity == ACCUSED:
             assert row.coverage <= acceptable(row.audits, high=0.05)[1], row
         elif row.conservative:
             assert row.coverage >= low, row

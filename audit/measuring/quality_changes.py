@@ -7,7 +7,7 @@ import numpy as np
 from audit.measuring.comparisons import two_sided
 from audit.measuring.groups import number
 from audit.measuring.quality import Layout, each_image, mean_of, usable, wanted
-from audit.statistics.pairs import tost
+from audit.statistics.changes import tost
 from audit.storage.results import Difference, Warned
 from audit.types import Metric
 
