@@ -132,14 +132,17 @@ def readings(source: Source) -> Table | None:
             for arm in source.arms:
                 raw = source.one("fd", arm, attribute, None, probe)
                 corrected = source.one("fd_corrected", arm, attribute, None, probe)
+                people = source.one("fd_ppi", arm, attribute, None, probe)
                 if raw is not None:
                     right = entry_cell(corrected) if corrected else Cell("no error card")
-                    rows.append([attribute, arm, probe, entry_cell(raw), right])
+                    seen = entry_cell(people) if people else Cell("–")
+                    rows.append([attribute, arm, probe, entry_cell(raw), right, seen])
     if not rows:
         return None
     return table(
-        "Fairness discrepancy by every probe, as read and after correction for its known errors.",
-        ["Attribute", "Arm", "Probe", "As read", "Corrected"],
+        "Fairness discrepancy by every probe: as read, corrected for its known errors, and where "
+        "people labelled a random sample, by prediction-powered inference.",
+        ["Attribute", "Arm", "Probe", "As read", "Corrected", "With human labels"],
         rows,
         sortable=True,
     )
