@@ -34,6 +34,7 @@ METHODS = {
     "paired-jackknife": "delete-one jackknife over pairs of one request",
     "paired-mover": "from the intervals of both arms, with the correlation of their pairs",
     "jackknife": "jackknife over disjoint folds",
+    "prediction-powered": "readings of all images, set right by the labels of people on some",
     "confusion-likelihood": "likelihood of the confusion counts and of the readings together",
     "mcnemar-exact": "exact McNemar test of flips",
     "stuart-maxwell": "Stuart–Maxwell test of marginal homogeneity",
@@ -174,7 +175,8 @@ def methods(source: Source) -> tuple[list[tuple[Definition, str]], list[tuple[st
     """Return the definitions of the metrics with their sources, and the interval methods."""
     used = dict.fromkeys(base(m.metric) for m in source.results.measurements)
     defined = [(DEFINITIONS[name], _published(name)) for name in DEFINITIONS if name in used]
-    words = dict.fromkeys(m.method for m in source.results.measurements if m.ci_low is not None)
+    found = (m.method for m in source.results.measurements if m.ci_low is not None)
+    words = dict.fromkeys(method.partition(",")[0] for method in found)
     tests = dict.fromkeys(
         [*(d.method for d in source.results.comparisons), *(f.test for f in source.results.flips)]
     )
