@@ -10,6 +10,7 @@ from audit.measuring import error_cards
 from audit.measuring.error_cards import ErrorCard
 from audit.measuring.gates import decide
 from audit.measuring.measurement import Measured, measure
+from audit.measuring.people import read_people
 from audit.measuring.quality import Embeddings
 from audit.progress import Progress
 from audit.storage import results
@@ -46,8 +47,18 @@ def conclude(
         embeddings.append(_embeddings(run, encoder, supply, store))
         progress.advance(1)
     progress.begin("measuring", 1)
+    people = None
+    if benchmark.people is not None:
+        classes = {name: benchmark.classes_of(name) for name in benchmark.attributes}
+        people = read_people(supply.spec.folder / benchmark.people, run.images, classes)
     measured = measure(
-        run.images, run.labels, benchmark, embeddings=embeddings, cards=_cards(supply)
+        run.images,
+        run.labels,
+        benchmark,
+        embeddings=embeddings,
+        cards=_cards(supply),
+        people=people,
+        margins=benchmark.margins,
     )
     found = Results(
         benchmark=run.manifest["benchmark"],

@@ -78,11 +78,12 @@ class Job:
 
     def _input(self) -> str | None:
         """Return a digest of the files at hand: names, sizes and times of change."""
-        named = self.benchmark.labels or self.benchmark.images
-        if not isinstance(named, str):
+        benchmark = self.benchmark
+        named = (benchmark.labels, benchmark.images, benchmark.people)
+        paths = [self.spec.folder / name for name in named if isinstance(name, str)]
+        if not paths:
             return None
-        path = self.spec.folder / named
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        files = [f for p in paths for f in (sorted(p.rglob("*")) if p.is_dir() else [p])]
         states = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()]
         return fingerprint(*states)
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from audit.metrics import fairness
 from audit.metrics.evaluation import evaluate
+from audit.statistics.changes import compare
 from audit.statistics.discrepancy import discrepancy
 from audit.statistics.intervals import share_interval
-from audit.statistics.pairs import compare
 from audit.statistics.shares import one_hot, shares, shares_by
 
 ARMS, PROMPTS, ROWS = 12, 150, 100_000

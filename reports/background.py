@@ -34,6 +34,7 @@ METHODS = {
     "paired-jackknife": "delete-one jackknife over pairs of one request",
     "paired-mover": "from the intervals of both arms, with the correlation of their pairs",
     "jackknife": "jackknife over disjoint folds",
+    "prediction-powered": "readings of all images, set right by the labels of people on some",
     "confusion-likelihood": "likelihood of the confusion counts and of the readings together",
     "mcnemar-exact": "exact McNemar test of flips",
     "stuart-maxwell": "Stuart–Maxwell test of marginal homogeneity",
@@ -132,14 +133,17 @@ def readings(source: Source) -> Table | None:
             for arm in source.arms:
                 raw = source.one("fd", arm, attribute, None, probe)
                 corrected = source.one("fd_corrected", arm, attribute, None, probe)
+                people = source.one("fd_ppi", arm, attribute, None, probe)
                 if raw is not None:
                     right = entry_cell(corrected) if corrected else Cell("no error card")
-                    rows.append([attribute, arm, probe, entry_cell(raw), right])
+                    seen = entry_cell(people) if people else Cell("–")
+                    rows.append([attribute, arm, probe, entry_cell(raw), right, seen])
     if not rows:
         return None
     return table(
-        "Fairness discrepancy by every probe, as read and after correction for its known errors.",
-        ["Attribute", "Arm", "Probe", "As read", "Corrected"],
+        "Fairness discrepancy by every probe: as read, corrected for its known errors, and where "
+        "people labelled a random sample, by prediction-powered inference.",
+        ["Attribute", "Arm", "Probe", "As read", "Corrected", "With human labels"],
         rows,
         sortable=True,
     )
@@ -171,7 +175,8 @@ def methods(source: Source) -> tuple[list[tuple[Definition, str]], list[tuple[st
     """Return the definitions of the metrics with their sources, and the interval methods."""
     used = dict.fromkeys(base(m.metric) for m in source.results.measurements)
     defined = [(DEFINITIONS[name], _published(name)) for name in DEFINITIONS if name in used]
-    words = dict.fromkeys(m.method for m in source.results.measurements if m.ci_low is not None)
+    found = (m.method for m in source.results.measurements if m.ci_low is not None)
+    words = dict.fromkeys(method.partition(",")[0] for method in found)
     tests = dict.fromkeys(
         [*(d.method for d in source.results.comparisons), *(f.test for f in source.results.flips)]
     )

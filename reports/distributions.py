@@ -164,6 +164,13 @@ def truth(source: Source, attribute: str, planted: Mapping[str, float]) -> Chart
     planted = {c: planted[c] for c in source.classes(attribute) if c in planted}
     found = {c: source.one("share", arm, attribute, c, probe) for c in planted}
     right = {c: source.one("share_corrected", arm, attribute, c, probe) for c in planted}
+    people = {c: source.one("share_ppi", arm, attribute, c, probe) for c in planted}
+    columns = [found, right, *([people] if any(people.values()) else [])]
+    heads = ["Measured", "Corrected for probe errors", "With human labels"][: len(columns)]
+    rows: list[Row] = [
+        [c, value_cell(planted[c], "share"), *(entry_cell(column[c]) for column in columns)]
+        for c in planted
+    ]
     marks = {
         c: [mark("measured", found[c]), *([mark("corrected", right[c])] if right[c] else [])]
         for c in planted
@@ -184,11 +191,8 @@ def truth(source: Source, attribute: str, planted: Mapping[str, float]) -> Chart
         draw=lambda: figures.shares(marks, dict(planted)),
         table=table(
             f"Planted and measured shares of {attribute}, arm {arm}",
-            ["Class", "Planted", "Measured", "Corrected for probe errors"],
-            [
-                [c, value_cell(planted[c], "share"), entry_cell(found[c]), entry_cell(right[c])]
-                for c in planted
-            ],
+            ["Class", "Planted", *heads],
+            rows,
         ),
     )
 

@@ -56,7 +56,7 @@ def side_effects(source: Source) -> tuple[Table, ...]:
                 "p, adjusted",
                 "Pairs",
                 "Dropped",
-                "No worse within",
+                "Unchanged within",
             ],
             [_difference_row(source, d) for d in part],
             sortable=True,
@@ -72,7 +72,8 @@ def _difference_row(source: Source, d: Difference) -> list[Cell | str]:
         about = f"{about}, read by {d.probe}"
     margin = "–"
     if d.equivalent is not None and d.margin is not None:
-        margin = f"±{d.margin:g}: {'shown' if d.equivalent else 'not shown'}"
+        shown = "shown" if d.equivalent else "not shown"
+        margin = f"±{d.margin:g}: {shown}, p {p_value(d.p_margin) or '–'}"
     return [
         d.arm,
         about,

@@ -18,6 +18,7 @@ MATRIX = {
     "fd": "FD",
     "fd_debiased": "FD, debiased",
     "fd_corrected": "FD, corrected",
+    "fd_ppi": "FD, with human labels",
     "parity_gap": "Parity gap",
     "fd_debiased_macro": "Mean over prompts",
     "fd_debiased_worst": "Worst prompt",

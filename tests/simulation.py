@@ -5,17 +5,16 @@ Images are drawn from a world whose shares are known, read by a probe whose erro
 measured by the code that measures real runs.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import special
 
+from audit.statistics.changes import compare_shares
 from audit.statistics.correction import Calibration, correct
 from audit.statistics.discrepancy import discrepancy
 from audit.statistics.intervals import share_interval
-from audit.statistics.pairs import compare
 from audit.statistics.shares import Shares, from_counts, one_hot, shares
 
 SKEWED = {
@@ -31,6 +30,7 @@ LOPSIDED = {
     7: (0.7, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05),
 }
 CLASSES = (2, 3, 4, 7)
+ACCUSED = "fair called biased"
 
 
 def fair(k):
@@ -89,7 +89,7 @@ def settings() -> list[Setting]:
         Setting("paired", before, n, after)
         for k in CLASSES
         for before, after in ((SKEWED[k], fair(k)), (LOPSIDED[k], SKEWED[k]), (fair(k), fair(k)))
-        for n in (50, 200, 2000)
+        for n in (50, 2000)
     ]
     return single + clustered + corrected + paired
 
@@ -128,7 +128,7 @@ def _single(setting, found, truth):
         Row(setting, "FD", _held(measured.low, distance, measured.high), audits),
     ]
     if distance < 1e-9:
-        rows.append(Row(setting, "fair called biased", float((measured.low > 0).mean()), audits))
+        rows.append(Row(setting, ACCUSED, float((measured.low > 0).mean()), audits))
     return rows
 
 
@@ -146,9 +146,9 @@ def _clustered(setting, audits, rng):
         fixed = base + effects
         truth = special.softmax(fixed, axis=1).mean(axis=0)
     else:
-        many = base + 1.2 * rng.standard_normal((400_000, k))
-        truth = special.softmax(many, axis=1).mean(axis=0)
-        truth = np.full(k, 1 / k) if len(set(setting.p)) == 1 else truth
+        many = base + 1.2 * np.random.default_rng(k).standard_normal((400_000, k))
+        uneven = len(set(setting.p)) > 1
+        truth = special.softmax(many, axis=1).mean(axis=0) if uneven else np.full(k, 1 / k)
     rows, columns = np.indices((prompts, images)).reshape(2, -1)
     found = []
     for _ in range(audits):
@@ -194,51 +194,111 @@ def _paired(setting, audits, rng):
     """Both arms start from the same noise: correlated uniforms pick the class in either."""
     k = len(setting.p)
     before, after = np.array(setting.p), np.array(setting.other)
-    even = np.full(k, 1 / k)
+    size = (audits, setting.n)
+    shared = 0.8 * rng.standard_normal(size, np.float32)
+    codes = []
+    for p in (before, after):
+        drawn = shared + np.float32(0.6) * rng.standard_normal(size, np.float32)
+        codes.append(np.searchsorted(special.ndtri(p.cumsum()[:-1]), drawn))
+    cell = codes[0] * k + codes[1] + k * k * np.arange(audits)[:, None]
+    flips = np.bincount(cell.ravel(), minlength=audits * k * k).reshape(audits, k, k)
+    return _flips_held(setting, flips)
+
+
+def joint_covariance(flips):
+    """Covariance [..., 2K, 2K] of the shares of both arms, from tables of flips [..., K, K]."""
+    n = flips.sum((-2, -1))[..., None, None]
+    rows, columns = flips.sum(-1), flips.sum(-2)
+    mean = np.concatenate([rows, columns], axis=-1) / n[..., 0]
+    there = np.eye(flips.shape[-1])
+    one, two = (counts[..., None] * there for counts in (rows, columns))
+    both = np.block([[one, flips], [flips.swapaxes(-1, -2), two]])
+    return (both / n - mean[..., :, None] * mean[..., None, :]) / (n - 1)
+
+
+def _flips_held(setting, flips):
+    before, after = np.array(setting.p), np.array(setting.other)
+    even = np.full(len(before), 1 / len(before))
+    found = compare_shares(
+        from_counts(flips.sum(-1)), from_counts(flips.sum(-2)), joint_covariance(flips), even
+    )
     change = ((after - even) ** 2).sum() - ((before - even) ** 2).sum()
-    held, squares = [], []
-    for _ in range(audits):
-        shared = 0.8 * rng.standard_normal(setting.n)
-        codes = [
-            np.searchsorted(
-                p.cumsum()[:-1], special.ndtr(shared + 0.6 * rng.standard_normal(setting.n))
-            )
-            for p in (before, after)
-        ]
-        found = compare(one_hot(codes[0], k), one_hot(codes[1], k), even)
-        held.append(_held(found.interval.low, after - before, found.interval.high))
-        squares.append(_held(found.squared.low, change, found.squared.high))
-    nothing = setting.p == setting.other == fair(k)
+    held = _held(found.interval.low, after - before, found.interval.high)
+    squares = _held(found.squared.low, change, found.squared.high)
+    nothing = setting.p == setting.other == fair(len(before))
+    audits = len(flips)
     return [
-        Row(setting, "change of shares", float(np.mean(held)), audits),
-        Row(setting, "change of FD²", float(np.mean(squares)), audits, conservative=nothing),
+        Row(setting, "change of shares", held, audits),
+        Row(setting, "change of FD²", squares, audits, conservative=nothing),
     ]
 
 
-def table(rows: Iterator[Row]) -> str:
-    """Return the rows as a Markdown table."""
+LOWEST, HIGHEST, MOST_ACCUSED = 0.93, 0.97, 0.05
+
+
+def outside(row):
+    """Whether a rate is not what was asked; 2,000 audits of a rate of .05 scatter by .005."""
+    if row.quantity == ACCUSED:
+        return row.coverage > MOST_ACCUSED + 2.6 * 0.005
+    return not LOWEST <= row.coverage <= HIGHEST
+
+
+def table(rows: list[Row]) -> str:
+    """Return a page with the rows as a Markdown table, and what is outside named."""
+    named = [row for row in rows if outside(row)]
+    known = [row for row in named if row.conservative]
+    unlike = [row for row in named if not row.conservative]
     lines = [
-        "# How often 95 % intervals hold the truth",
+        *INTRODUCTION,
+        *([*HEAD, *map(_line, unlike), ""] if unlike else []),
+        *([FEW] if any(row.coverage > HIGHEST for row in unlike) else []),
         "",
-        "Made by `python tests/simulation.py`; do not edit. `n` is the number of images;",
-        "clustered designs have 20 or 21 prompts. A change between two fair arms is known to be",
-        "held more often than asked; a fair model should be called biased at most one time in 20.",
+        f"{len(known)} more cells are wider than asked. {WHY}",
         "",
-        "| design | K | n | shares | quantity | rate | audits |",
-        "|---|---|---|---|---|---|---|",
+        "## All cells",
+        "",
+        *HEAD,
+        *map(_line, rows),
     ]
-    for row in rows:
-        s = row.setting
-        planted = " ".join(f"{x:.2f}" for x in s.p)
-        if s.other:
-            planted += " to " + " ".join(f"{x:.2f}" for x in s.other)
-        lines.append(
-            f"| {s.kind} | {len(s.p)} | {s.n} | {planted} | {row.quantity} "
-            f"| {row.coverage:.3f} | {row.audits} |"
-        )
     return "\n".join(lines) + "\n"
 
 
+HEAD = (
+    "| design | K | n | shares | quantity | rate | audits |",
+    "|---|---|---|---|---|---|---|",
+)
+INTRODUCTION = (
+    "# How often 95 % intervals hold the truth",
+    "",
+    "Made by `python tests/simulation.py`, in ten minutes on one core; do not edit. Every audit",
+    "draws images from a world whose shares are known and is measured by the code that measures",
+    "real runs. `n` is the number of images; clustered designs have 20 or 21 prompts, and strong",
+    "effects of prompt or seed (normal on the logit, standard deviation 1.2).",
+    "`FD` is the discrepancy, whose interval is that of its debiased form too. An interval should",
+    "hold the truth in 93 to 97 % of audits; a fair model should be called biased in at most 5 %",
+    "(2,000 audits of exactly 5 % scatter between 3.7 and 6.3 %).",
+    "",
+    "## Outside",
+    "",
+)
+FEW = """Above 97 %: with 20 prompts the covariance of the shares is known badly. Student's law
+allows for it in every direction, which widens the interval of FD a little more than is needed."""
+WHY = """All are changes of FD² between two arms that are
+both exactly fair: neither discrepancy can fall below 0, so each arm's interval ends there, and the
+two together are wider than the change needs. It errs on the side of seeing no change."""
+
+
+def _line(row):
+    s = row.setting
+    planted = " ".join(f"{x:.2f}" for x in s.p)
+    if s.other:
+        planted += " to " + " ".join(f"{x:.2f}" for x in s.other)
+    return (
+        f"| {s.kind} | {len(s.p)} | {s.n} | {planted} | {row.quantity} "
+        f"| {row.coverage:.3f} | {row.audits} |"
+    )
+
+
 if __name__ == "__main__":
-    results = (row for setting in settings() for row in simulate(setting, 2000))
+    results = [row for setting in settings() for row in simulate(setting, 2000)]
     Path(__file__).with_name("coverage.md").write_text(table(results), encoding="utf-8")

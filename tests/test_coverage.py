@@ -1,9 +1,11 @@
 """Do 95 % intervals hold the truth 95 times in a hundred? And do wrong ones fail here?"""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
-from simulation import LOPSIDED, Setting, fair, quick, settings, simulate
+from simulation import ACCUSED, LOPSIDED, Setting, fair, quick, settings, simulate
 
 from audit.statistics.discrepancy import discrepancy, distance, squared_discrepancy
 from audit.statistics.intervals import share_interval, wilson
@@ -21,7 +23,7 @@ def acceptable(audits, low=0.93, high=0.97, error=0.001):
 def check(rows):
     for row in rows:
         low, high = acceptable(row.audits)
-        if row.quantity == "fair called biased":
+        if row.quantity == ACCUSED:
             assert row.coverage <= acceptable(row.audits, high=0.05)[1], row
         elif row.conservative:
             assert row.coverage >= low, row
@@ -109,6 +111,20 @@ def test_the_debiased_square_is_unbiased(k):
         )
         truth = ((np.array(p) - even) ** 2).sum()
         assert abs(found.mean() - truth) < 4 * found.std() / 20_000**0.5
+
+
+def test_the_page_names_every_setting_and_all_that_is_too_narrow():
+    page = Path(__file__).with_name("coverage.md").read_text("utf-8")
+    cells = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| ")]
+    rows = {tuple(cell.strip() for cell in line[:4]) for line in cells}
+    for setting in settings():
+        planted = " ".join(f"{x:.2f}" for x in setting.p)
+        if setting.other:
+            planted += " to " + " ".join(f"{x:.2f}" for x in setting.other)
+        assert (setting.kind, str(len(setting.p)), str(setting.n), planted) in rows, setting
+    rates = [(line[4].strip(), float(line[5])) for line in cells if line[5].strip() != "rate"]
+    assert min(rate for what, rate in rates if what != ACCUSED) >= 0.93
+    assert max(rate for what, rate in rates if what == ACCUSED) < 0.063
 
 
 def test_the_same_setting_gives_the_same_rate():

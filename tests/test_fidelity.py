@@ -4,6 +4,7 @@ from math import exp, sqrt
 
 import numpy as np
 import pytest
+from scipy import linalg
 
 from audit.metrics.alignment import affine, change, clipscore, clipscore_x100, cosine
 from audit.metrics.fidelity import (
@@ -57,6 +58,33 @@ def test_fewer_images_than_dimensions_give_the_same_distance():
     rng = np.random.default_rng(0)
     few, more = rng.normal(size=(12, 40)), rng.normal(0.3, 1.2, size=(15, 40))
     assert fid(few, more) == near(frechet(Moments.of(few), Moments.of(more)), 1e-4)
+
+
+def test_the_trace_of_a_root_is_that_of_the_matrix_root():
+    """KA-53s, trap 10: no imaginary part is thrown away, since none comes up."""
+    a, b = np.array([[2.0, 1], [1, 2]]), np.array([[3.0, 0], [0, 1]])
+    found = frechet(moments([0, 0], a), moments([0, 0], b))
+    assert (np.trace(a + b) - found) / 2 == near(np.trace(linalg.sqrtm(a @ b)).real)
+    flat = np.outer([1.0, 2, 3], [1.0, 2, 3])  # of rank 1: a root by Schur's method is not real
+    assert frechet(moments([0] * 3, flat), moments([0] * 3, 4 * flat)) == near(14 + 56 - 2 * 28)
+
+
+def test_distances_neither_read_nor_move_the_global_random_numbers():
+    """Trap 10: an interval must not change with what was drawn before it."""
+    x, y = np.random.default_rng(0).normal(size=(2, 120, 4))
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - the trap itself
+    first = kid(x, y), fid_infinity(x, y)
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+    np.random.seed(7)  # noqa: NPY002
+    assert (kid(x, y), fid_infinity(x, y)) == first
+
+
+def test_the_error_of_kid_is_its_spread_over_new_images():
+    """Trap 11: the ± over random subsets of one set of images is another number."""
+    rng = np.random.default_rng(0)
+    found = [kid(rng.normal(0.5, 1, size=(80, 4)), rng.normal(size=(80, 4))) for _ in range(150)]
+    spread = np.std([one.value for one in found])
+    assert np.mean([one.se for one in found]) == pytest.approx(spread, rel=0.25)
 
 
 def test_merged_shards_are_the_whole():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from audit.statistics.agreement import agreement, cohen, fleiss, krippendorff
+from audit.statistics.changes import compare, tost
 from audit.statistics.correction import (
     Calibration,
     correct,
@@ -18,7 +19,7 @@ from audit.statistics.discrepancy import discrepancy, distance
 from audit.statistics.intervals import t_interval
 from audit.statistics.missing import worst_case
 from audit.statistics.multiplicity import benjamini_hochberg, holm
-from audit.statistics.pairs import bowker, compare, difference_error, mcnemar, stuart_maxwell, tost
+from audit.statistics.pairs import bowker, difference_error, mcnemar, stuart_maxwell
 from audit.statistics.power import (
     design_effect,
     detectable,

@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from tables import benchmark, one, tables
 
 from audit.errors import InputError
 from audit.measuring.error_cards import Confusion, ErrorCard
-from audit.measuring.measurement import measure
+from audit.measuring.measurement import every_metric, measure
 from audit.measuring.quality import Embeddings
+from audit.spec import rules
 
 EIGHTY = ["woman"] * 16 + ["man"] * 4
 """KA-01: shares .8 and .2, FD .424264."""
@@ -402,6 +404,38 @@ def test_quality_names_its_encoder_and_says_what_it_lacks():
     assert one(full, "fid@tiny", arm="none").value > 0
     assert one(full, "kid@tiny", arm="none").ci_low is not None
     assert any(w.code == "few_images" for w in full.warnings)
+
+
+def test_a_margin_says_whether_quality_is_unchanged():
+    """Cosines .8 in one arm, .81 and .79 in the other: the change has se .01 / √19."""
+    arms = {"none": {"-": EIGHTY}, "steer": {"-": EIGHTY}}
+    images, labels = tables(arms)
+    cosines = np.concatenate([np.full(20, 0.8), np.tile([0.81, 0.79], 10)])
+    vectors = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1)
+    found = Embeddings("tiny", "tiny", vectors, {"-": np.array([1.0, 0.0])})
+    spec = benchmark().model_copy(update={"metrics": ("clip_t",)})
+
+    def change(**margins):
+        told = measure(images, labels, spec, embeddings=[found], margins=margins)
+        return next(d for d in told.comparisons if d.metric == "clip_t@tiny")
+
+    se = 0.01 / 19**0.5
+    wide, narrow = change(clip_t=0.006), change(clip_t=0.002)
+    assert wide.equivalent is True
+    assert wide.p_margin == pytest.approx(stats.t.sf(0.006 / se, 19))
+    assert narrow.equivalent is False
+    assert narrow.p == pytest.approx(1)  # no difference found, and none excluded
+    assert narrow.p_margin == pytest.approx(stats.t.sf(0.002 / se, 19))
+    assert (change().equivalent, change().p_margin) == (None, None)
+
+
+def test_margins_apply_to_the_metrics_that_are_compared():
+    alone = {
+        metric.name
+        for metric in every_metric()
+        if metric.interval == "mean" and "pairs" not in metric.columns
+    }
+    assert alone == rules.COMPARED
 
 
 def test_embeddings_are_laid_out_by_request_not_by_row():

@@ -483,6 +483,30 @@ def test_counts_are_audited_as_they_stand(bias_audit):
     assert run.images["path"].isna().all()
 
 
+def test_people_are_read_and_read_again_when_their_table_changes(bias_audit):
+    """Half of 40 images are read as women; people say that all of the ten they saw are men."""
+    Path("people.csv").write_text("index,gender\n" + "".join(f"{4 * i},man\n" for i in range(10)))
+    table("gender\n" + "woman\nwoman\nman\nman\n" * 10, people="people.csv")
+    assert bias_audit("run")[0] == 0
+
+    def share():
+        (found,) = (m for m in the_run().measurements if (m.metric, m.class_) == WOMEN)
+        return found.value
+
+    assert share() == 0
+    changed = "".join(f"{4 * i + 1},woman\n" for i in range(10))
+    Path("people.csv").write_text("index,gender\n" + changed)
+    assert bias_audit("run")[0] == 0
+    assert share() == 1
+    Path("people.csv").write_text("index,gender\n0,wman\n")
+    status, _, said = bias_audit("run")
+    assert status == 3
+    assert "people.csv:2: unknown gender 'wman'; did you mean 'woman'?" in said
+
+
+WOMEN = ("share_ppi", "woman")
+
+
 def test_a_parquet_table_and_probabilities_are_read(bias_audit):
     frame = pd.DataFrame({"p_woman": [0.9, 0.2, 0.4], "p_man": [0.1, 0.8, 0.6]})
     frame.to_parquet("labels.parquet")

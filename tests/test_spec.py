@@ -363,6 +363,31 @@ MISTAKES = [
     ),
     ({"portraits__metrics": ["kid"]}, "portraits.metrics[0]: metric 'kid' needs `encoders`"),
     (
+        {"portraits__metrics": ["fd_ppi"]},
+        "metrics[0]: metric 'fd_ppi' needs `people`, labels that people gave to some images",
+    ),
+    (
+        {"portraits__margins": {"clip_t": 0.02}},
+        "portraits.margins.clip_t: metric 'clip_t' needs `encoders`",
+    ),
+    (
+        {"portraits__margins": {"clip_t": 0.02}, "portraits__encoders": ["portraits-clip"]},
+        "portraits.margins.clip_t: 'clip_t' is not listed under `metrics`",
+    ),
+    (
+        {
+            "portraits__margins": {"fid": 0.05},
+            "portraits__encoders": ["portraits-clip"],
+            "portraits__metrics": ["fid"],
+        },
+        "portraits.margins.fid: 'fid' is no metric of single images, which arms are paired by "
+        "(clip_t, clipscore_w2.5)",
+    ),
+    (
+        {"portraits__margins": {"clip_t": 0}},
+        "portraits.margins.clip_t: ",
+    ),
+    (
         {"portraits__gates": [{"metric": "fd", "max": 1}]},
         "portraits.gates[0]: a gate on 'fd' needs an `attribute`",
     ),

@@ -73,7 +73,15 @@ def calibrate(
     image_size: Annotated[int | None, typer.Option(min=8, help="Scale images down.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many images.")] = None,
 ) -> None:
-    """Measure the errors of a probe on labelled images; writes its error card."""
+    """Measure the errors of a probe on labelled images; writes its error card.
+
+    A card holds for images like those it was made of: one made of renders or photographs need not
+    hold for a model's softer pictures. For those, draw images whose class is known, by prompts
+    that name it or by a labeller you trust, and sort them into folders of that class:
+    `DATA/woman/1.png`, `DATA/man/2.png`; or `DATA/gender/woman/…` for several attributes. A CSV
+    has a column `path` and one for each attribute. Runs find the card in `error-cards` beside
+    their spec.
+    """
     from itertools import islice
 
     from audit import registry

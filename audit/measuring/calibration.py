@@ -8,15 +8,17 @@ import numpy as np
 
 from audit.errors import InputError
 from audit.images.labelled import Labelled
-from audit.measuring.error_cards import Confusion, ErrorCard
+from audit.measuring.error_cards import Confusion, ErrorCard, Sureness
 from audit.types import Probe, State
 
 BATCH = 64
 
 Read = Mapping[str, str | None]
 """By attribute: the class that was read, or None."""
-Case = tuple[Mapping[str, str], Read]
-"""What is known of an image, and what the probe read."""
+Sure = Mapping[str, float]
+"""By attribute: the probability of the class that was read; NaN without one."""
+Case = tuple[Mapping[str, str], Read, Sure]
+"""What is known of an image, what the probe read, and how sure it was."""
 
 
 def calibrate(
@@ -40,8 +42,9 @@ def calibrate(
     count = 0
     for batch in _batches(images):
         count += len(batch)
-        cases += zip([one.truth for one in batch], _readings(probe, batch), strict=True)
-    known = [a for a in probe.classes if any(a in truth for truth, _ in cases)]
+        readings = _readings(probe, batch)
+        cases += ((one.truth, *read) for one, read in zip(batch, readings, strict=True))
+    known = [a for a in probe.classes if any(a in truth for truth, _, _ in cases)]
     if not known:
         raise InputError("no image has a label that the probe knows")
     tables = {name: _table(cases, [name], probe, known) for name in known}
@@ -69,14 +72,17 @@ def _batches(images: Iterable[Labelled]) -> Iterator[list[Labelled]]:
         yield batch
 
 
-def _readings(probe: Probe, batch: Sequence[Labelled]) -> Iterator[Read]:
+def _readings(probe: Probe, batch: Sequence[Labelled]) -> Iterator[tuple[Read, Sure]]:
     found = probe.read(np.stack([one.pixels for one in batch]))
     for i in range(len(batch)):
         read: dict[str, str | None] = {}
+        sure: dict[str, float] = {}
         for name, classes in probe.classes.items():
             ok = found.states[name][i] is State.OK
-            read[name] = classes[int(found.probabilities[name][i].argmax())] if ok else None
-        yield read
+            row = found.probabilities[name][i]
+            read[name] = classes[int(row.argmax())] if ok else None
+            sure[name] = float(row.max()) if ok else np.nan
+        yield read, sure
 
 
 def _table(
@@ -86,7 +92,8 @@ def _table(
     classes = ["+".join(parts) for parts in product(*(probe.classes[name] for name in names))]
     rows: dict[tuple[str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
     missing: Counter[str] = Counter()
-    for truth, read in cases:
+    certain: dict[str, list[float]] = defaultdict(list)
+    for truth, read, sure in cases:
         if any(name not in truth for name in names):
             continue
         is_, said = (_joined(source, names) for source in (truth, read))
@@ -94,6 +101,7 @@ def _table(
             missing[str(is_)] += 1
             continue
         rows["", ""][is_, said] += 1
+        certain[is_].append(sure[names[0]])
         for group in groups:
             if group not in names and group in truth:
                 rows[group, truth[group]][is_, said] += 1
@@ -108,8 +116,19 @@ def _table(
         classes=tuple(classes),
         counts=counts(rows["", ""]),
         missing=tuple(missing[name] for name in classes),
+        confidence=_sureness(certain, classes) if len(names) == 1 else None,
         groups=dict(split),
     )
+
+
+def _sureness(
+    certain: Mapping[str, Sequence[float]], classes: Sequence[str]
+) -> tuple[Sureness, ...] | None:
+    """Return mean and standard deviation of each class; None where one has not two readings."""
+    found = [np.array(certain.get(name, ())) for name in classes]
+    if min(map(len, found)) < 2:
+        return None
+    return tuple((round(float(x.mean()), 4), round(float(x.std(ddof=1)), 4)) for x in found)
 
 
 def _joined(source: Read, names: Sequence[str]) -> str | None:

@@ -8,6 +8,7 @@ from scipy import stats
 from audit.measuring.corrected import confusion_of, refusal
 from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.groups import Group
+from audit.measuring.transfer import warn_transfer
 from audit.statistics.correction import correct
 from audit.statistics.discrepancy import decompose
 from audit.statistics.multiplicity import holm
@@ -30,6 +31,7 @@ def cautions(group: Group, card: ErrorCard | str | None) -> Iterator[Warned]:
     if isinstance(confusion, str) or refusal(group, card) is not None:
         return
     yield from _correction(group, confusion)
+    yield from warn_transfer(group, confusion)
 
 
 def card_cautions(group: Group, card: ErrorCard | str | None) -> Iterator[Warned]:

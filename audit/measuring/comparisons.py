@@ -9,9 +9,10 @@ from scipy import stats
 
 from audit.measuring.groups import Group, number
 from audit.measuring.votes import ABSENT
+from audit.statistics.changes import compare
 from audit.statistics.discrepancy import squared_discrepancy, squared_variance
 from audit.statistics.intervals import Estimate, quantile, t_interval
-from audit.statistics.pairs import compare, mcnemar
+from audit.statistics.pairs import mcnemar
 from audit.statistics.shares import Shares, shares_by
 from audit.storage.results import Difference, Direction
 from audit.types import Floats, State
@@ -69,8 +70,8 @@ def differences(pair: Pair) -> Iterator[Difference]:
     yield from _shares(pair, stacked(whole), np.array([dropped]), [None], "paired-t")
     n, df = int(both.sum()), _df(found.difference)
     for metric, change in (("fd_debiased", found.distance), ("fd2_debiased", found.squared)):
-        ends = (change.low, change.high, change.level)
-        estimate = Estimate(change.value, np.nan, *ends, n, df, "paired-mover")
+        value, low, high = map(float, (change.value, change.low, change.high))
+        estimate = Estimate(value, np.nan, low, high, change.level, n, df, "paired-mover")
         yield _difference(pair, metric, estimate, dropped, "lower")
     yield _readable(pair, rows)
     prompts = group.requests.prompts

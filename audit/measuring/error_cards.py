@@ -20,6 +20,9 @@ BESIDE_SPEC = "error-cards"
 
 Counts = tuple[tuple[int, ...], ...]
 
+Sureness = tuple[float, float]
+"""Mean and standard deviation of the probability of the class that was read."""
+
 
 class Confusion(BaseModel):
     """Readings of one attribute by true class."""
@@ -31,6 +34,8 @@ class Confusion(BaseModel):
     """[K][K]: row = true class, column = class read."""
     missing: tuple[int, ...]
     """[K]: images of each true class that the probe did not read: no face, unsure."""
+    confidence: tuple[Sureness, ...] | None = None
+    """[K]: of each true class, how sure the probe was of what it read; None if it says nothing."""
     groups: dict[str, dict[str, Counts]] = Field(default_factory=dict)
     """The same counts by class of another attribute: `{"race": {"Black": [[…], …]}}`."""
 
@@ -42,6 +47,8 @@ class Confusion(BaseModel):
             raise ValueError(f"counts must be a table of {k} by {k}, one row a true class")
         if len(self.missing) != k:
             raise ValueError(f"missing must hold {k} numbers, one a true class")
+        if self.confidence is not None and len(self.confidence) != k:
+            raise ValueError(f"confidence must hold {k} pairs, one a true class")
         if min(n for t in tables for row in (*t, self.missing) for n in row) < 0:
             raise ValueError("counts are whole numbers from 0")
         return self
@@ -70,6 +77,7 @@ class Confusion(BaseModel):
             classes=classes,
             counts=table(self.counts),
             missing=tuple(self.missing[a] for a in order),
+            confidence=self.confidence and tuple(self.confidence[a] for a in order),
             groups={
                 name: {group: table(counts) for group, counts in by.items()}
                 for name, by in self.groups.items()

@@ -29,6 +29,7 @@ from audit.measuring.families import adjust
 from audit.measuring.flips import flips
 from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import joined
+from audit.measuring.people import warn_people
 from audit.measuring.quality import Embeddings, lay_out, measure_quality
 from audit.measuring.quality_changes import compare_quality, warn_quality
 from audit.measuring.records import estimands, probe_record
@@ -142,6 +143,7 @@ def measure(
             *warn_missing(groups),
             *warn_duplicates(images),
             *(w for group in groups for w in cautions(group, cards.get(group.votes.probe))),
+            *(w for group in groups if people is not None for w in warn_people(group, people)),
             *(
                 w
                 for one in one_each(groups)

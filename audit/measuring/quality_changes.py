@@ -7,7 +7,7 @@ import numpy as np
 from audit.measuring.comparisons import two_sided
 from audit.measuring.groups import number
 from audit.measuring.quality import Layout, each_image, mean_of, usable, wanted
-from audit.statistics.pairs import tost
+from audit.statistics.changes import tost
 from audit.storage.results import Difference, Warned
 from audit.types import Metric
 
@@ -28,7 +28,7 @@ def compare_quality(
         metrics: All of them.
         listed: Names of those that are wanted.
         margins: By metric: a change within it is called equivalent where both one-sided tests
-            say so at 5 %.
+            say so, each at 1 - level.
     """
     for metric in metrics:
         alone = metric.interval == "mean" and "pairs" not in metric.columns
@@ -43,6 +43,7 @@ def compare_quality(
             change = np.where(paired, second - first, np.nan)
             found = mean_of(layout, change, arm)
             margin = margins.get(metric.name)
+            p_margin = None if margin is None else number(tost(found, margin))
             yield Difference(
                 metric=f"{metric.name}@{layout.embeddings.encoder}",
                 arm=arm,
@@ -56,8 +57,9 @@ def compare_quality(
                 p=two_sided(found),
                 method=f"paired-{found.method}" if found.n else "not measured: no pair",
                 direction=metric.better,
-                equivalent=None if margin is None else tost(found, margin) <= 0.05,
+                equivalent=None if p_margin is None else p_margin <= 1 - layout.level,
                 margin=margin,
+                p_margin=p_margin,
                 extractor=layout.embeddings.extractor,
             )
 

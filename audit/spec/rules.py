@@ -13,7 +13,7 @@ from audit.types import CLASSES
 Found = Iterator[Mistake]
 
 CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _+-]{0,62}[A-Za-z0-9+]|[A-Za-z0-9]")
-SHARES = frozenset({"share", "share_soft", "share_corrected"})
+SHARES = frozenset({"share", "share_soft", "share_corrected", "share_ppi"})
 """Metrics of a class, which are no plugins."""
 OF_REFERENCES = frozenset(
     {"shift", "absolute_shift", "amplification", "directed_amplification", "flipped", "slope"}
@@ -21,6 +21,8 @@ OF_REFERENCES = frozenset(
 """Metrics against a reference population: `slope@NAME`."""
 FORM = re.compile(r"_(macro|worst|corrected|ppi)$")
 """What may follow the name of a metric in an id."""
+COMPARED = frozenset({"clip_t", "clipscore_w2.5"})
+"""Metrics of this suite that an image has for itself, so that two arms pair image by image."""
 OVER_EMBEDDINGS = ("audit.metrics.fidelity", "audit.metrics.alignment")
 """Modules of the metrics that need an encoder; to import them would take a second."""
 SOURCES = "`model`, `images: FOLDER` and `labels: FILE`"
@@ -114,6 +116,8 @@ def metric(name: str, data: Mapping[str, Any]) -> str | None:
     known = plugins("metrics").keys() | SHARES | OF_REFERENCES
     if FORM.sub("", family) not in known and family not in known:
         return unknown("metric", name, known)
+    if family.endswith("_ppi") and not data.get("people"):
+        return f"metric {family!r} needs `people`, labels that people gave to some images"
     encoders, references = _labels(data, "encoders"), list(data.get("references", ()))
     if embedded(family) and not encoders:
         return f"metric {family!r} needs `encoders`, which say what embeds the images"
@@ -122,6 +126,19 @@ def metric(name: str, data: Mapping[str, Any]) -> str | None:
     sources = references if family in OF_REFERENCES else encoders if embedded(family) else ()
     kind = "reference" if family in OF_REFERENCES else "encoder"
     return unknown(kind, by, sources) if by and by not in sources else None
+
+
+def margin(name: str, data: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the metric of a margin: an image has it, and it is measured."""
+    if wrong := metric(name, data):
+        return wrong
+    entry = plugins("metrics").get(name)
+    ours = entry is None or entry.module.startswith("audit.")
+    if ours and name not in COMPARED:
+        known = ", ".join(sorted(COMPARED))
+        return f"{name!r} is no metric of single images, which arms are paired by ({known})"
+    listed = {listed.partition("@")[0] for listed in data["metrics"]}
+    return None if name in listed else f"{name!r} is not listed under `metrics`"
 
 
 def gate(
@@ -179,6 +196,9 @@ def benchmark(data: Mapping[str, Any], context: Mapping[str, Any]) -> Found:
     for i, name in enumerate(data.get("metrics", ())):
         if "encoders" in data and (wrong := metric(name, data)):
             yield ("metrics", i), wrong
+    for name in data.get("margins", {}):
+        if {"encoders", "metrics"} <= data.keys() and (wrong := margin(name, data)):
+            yield ("margins", name), wrong
     if "attributes" in data:
         yield from _readings(data, data["attributes"])
 

@@ -32,6 +32,7 @@ T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Field(strict=False)]
 """A YAML list, kept as a tuple."""
 Count = Annotated[int, Field(gt=0)]
+Margin = Annotated[float, Field(gt=0)]
 
 
 def _one_of(section: str, kind: str) -> AfterValidator:
@@ -207,6 +208,17 @@ class Benchmark(Strict):
     A path, or the name of an embedded set such as `portraits/reference/balanced.parquet`.
     """
     references: dict[Id, Reference] = Field(default_factory=dict)
+    people: str | None = None
+    """Labels that people gave to a random sample of the images, CSV or Parquet.
+
+    Columns `sha256`, or `path`, or `prompt_id` and `index`, name an image, `arm` its arm; one
+    column an attribute holds classes. Shares then also come by prediction-powered inference.
+    """
+    margins: dict[str, Margin] = Field(default_factory=dict)
+    """By metric of single images, such as clip_t: the change between arms that counts as none.
+
+    Whether a change lies within it is tested (TOST); no difference found shows no equivalence.
+    """
     gates: Many[Gate] = ()
     seed: int = Field(default=0, ge=0)
     seed_scheme: Literal["per_prompt", "shared"] = "per_prompt"

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from audit.statistics.intervals import Interval, quantile
+from audit.statistics.intervals import Interval, group_df, quantile
 from audit.statistics.shares import Shares, multinomial_cov, nearest
 from audit.types import Floats
 
@@ -173,7 +173,7 @@ def _score_interval(
     inverse = np.linalg.inv(c.T)
     rows = calibration.counts.sum(axis=1)
     smooth = (calibration.counts + 0.5) / (rows + len(c) / 2)[:, None]
-    z2 = float(quantile(level, measured.df)) ** 2
+    z2 = float(quantile(level, group_df(measured))) ** 2
     n = float(measured.n_effective)
     bounds = []
     for k, a in enumerate(inverse):

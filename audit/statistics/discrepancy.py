@@ -94,7 +94,8 @@ def discrepancy(
 
 def distance(p: Floats, target: Floats) -> Floats:
     """Return ‖p - t‖ over the last dimension."""
-    return np.asarray(np.sqrt(((p - target) ** 2).sum(-1)))
+    away = np.asarray(p - target)
+    return np.asarray(np.sqrt(np.einsum("...k,...k->...", away, away)))
 
 
 @dataclass(frozen=True)

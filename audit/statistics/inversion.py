@@ -15,19 +15,19 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import stats
 
 from audit.statistics.intervals import quantile
+from audit.statistics.scatter import Scatter, scatter
 from audit.statistics.shares import Shares, nearest
 from audit.types import Floats
 
 Distance = Callable[[Floats, Floats], Floats]
 """(p [..., K], target [K]) -> [...]: 0 at the target, growing along every ray from it."""
 
-DRAWS = 512
 PLACES = 33
 REACH = 3.5
-CHUNK = 16
+CHUNK = 4
 
 
 @dataclass(frozen=True)
@@ -80,62 +80,38 @@ def invert(
         NaN throughout where nothing was read.
     """
     wanted: Floats = np.asarray(target, float)
-    lead, k = shares.p.shape[:-1], shares.p.shape[-1]
-    df = shares.df * (_spheres(shares.cov) if shares.hard else 1.0)
-    groups = _Groups(
-        p=shares.p.reshape(-1, k),
-        cov=shares.cov.reshape(-1, k, k),
-        n_effective=np.ravel(shares.n_effective),
-        df=np.ravel(df),
-        inflation=np.ravel(quantile(level, df) / quantile(level)),
-    )
+    lead = shares.p.shape[:-1]
+    law = scatter(shares)
     n, exact = np.ravel(shares.n), np.ravel(np.isinf(shares.df)) & shares.hard
-    out = np.full((9, len(groups.p)), np.nan)
-    out[0] = distance(groups.p, wanted)
-    known = np.flatnonzero(np.isfinite(groups.cov).all((1, 2)))
+    out = np.full((9, len(law.p)), np.nan)
+    out[0] = distance(law.p, wanted)
+    known = np.flatnonzero(np.isfinite(law.form).all((1, 2)))
     for start in range(0, len(known), CHUNK):
         part = known[start : start + CHUNK]
-        out[1:, part] = _bounds(distance, groups.take(part), wanted, 1 - level, shares.hard)
+        out[1:, part] = _bounds(distance, law[part], wanted, level)
     for i in known[exact[known]]:
         _exact_null(distance, int(n[i]), wanted, level, out[:, i])
     value, low, high, lower, upper, mean, *null, p = (row.reshape(lead) for row in out)
     return Inverted(value, low, high, lower, upper, mean, null[0], null[1], p, "ray-inversion")
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """Shares with their leading dimensions made one, [G, ...]."""
-
-    p: Floats
-    cov: Floats
-    n_effective: Floats
-    df: Floats
-    inflation: Floats
-    """How much wider than the normal law Student's t is at the level wanted."""
-
-    def take(self, part: npt.NDArray[np.int64]) -> "_Groups":
-        return _Groups(**{name: value[part] for name, value in vars(self).items()})
-
-
-def _bounds(
-    distance: Distance, groups: _Groups, target: Floats, alpha: float, hard: bool
-) -> Floats:
+def _bounds(distance: Distance, law: Scatter, target: Floats, level: float) -> Floats:
     """Return low, high, lower, upper, null mean, null range and p, [8, G]."""
-    along, unit = _walk(groups, target)
+    alpha = 1 - level
+    along, unit = _walk(law, target, level)
     places = nearest(target + along[..., None] * unit[:, None, :])
-    root = _root(groups, places, hard)
-    scattered = distance(places[..., None, :] + _noise(groups, root, target), target)
-    truth, seen = distance(places, target), distance(groups.p, target)[:, None]
+    places[:, 0] = target
+    root = law.root(places)
+    scattered = distance(places[..., None, :] + law.errors(places, root), target)
+    truth, seen = distance(places, target), distance(law.p, target)[:, None]
     off = np.abs(scattered - truth[..., None])
     surprise = (off >= np.abs(seen - truth)[..., None] - 1e-12).mean(-1)
     above = (scattered >= seen[..., None] - 1e-12).mean(-1)
     # Noise across the ray only lengthens, so shortness is judged along it, where 0 is no wall.
-    reached = ((groups.p - target) * unit).sum(-1)[:, None]
+    reached = ((law.p - target) * unit).sum(-1)[:, None]
     error = np.sqrt(((unit[:, None, None, :] @ root)[:, :, 0] ** 2).sum(-1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        below = stats.t.cdf(
-            (reached - along) / (error / groups.inflation[:, None]), groups.df[:, None]
-        )
+        below = stats.t.cdf((reached - along) / error, law.df[:, None])
     below = np.where(error > 0, below, along <= reached)
     null = scattered[:, 0]
     return np.stack(
@@ -146,68 +122,24 @@ def _bounds(
             np.maximum(_crossing(truth[:, ::-1], below[:, ::-1], alpha), seen[:, 0]),
             null.mean(-1),
             np.broadcast_to(distance(target, target), len(null)),
-            np.quantile(null, 1 - alpha, axis=-1),
+            np.quantile(null, level, axis=-1),
             above[:, 0],
         ]
     )
 
 
-def _walk(groups: _Groups, target: Floats) -> tuple[Floats, Floats]:
+def _walk(law: Scatter, target: Floats, level: float) -> tuple[Floats, Floats]:
     """Return lengths [G, 1 + PLACES], 0 then around the estimate, and unit vectors [G, K]."""
-    away = groups.p - target
+    away = law.p - target
     length = np.sqrt((away**2).sum(-1, keepdims=True))
     rarest = np.eye(len(target))[target.argmin()] - target
     away = np.where(length > 0, away, rarest)
     unit = away / np.sqrt((away**2).sum(-1, keepdims=True))
-    trace = np.maximum(np.trace(groups.cov, axis1=-2, axis2=-1), 0)
-    reach = REACH * groups.inflation * (np.sqrt(trace) + 2 / groups.n_effective)
-    first = np.maximum(length - reach[:, None], 0)
-    last = length + reach[:, None]
+    wider = quantile(level, law.df) / quantile(level)
+    reach = (REACH * wider * (np.sqrt(law.trace) + 2 / law.n_effective))[:, None]
+    first, last = np.maximum(length - reach, 0), length + reach
     along = first + (last - first) * np.linspace(0, 1, PLACES)
     return np.concatenate([np.zeros_like(first), along], axis=1), unit
-
-
-def _spheres(cov: Floats) -> Floats:
-    """Return [...] in how many directions an estimate scatters alike: (tr Σ)² / tr Σ², 1 … K - 1.
-
-    A variance that is taken over several directions is known that much better.
-    """
-    square = (cov**2).sum((-2, -1))
-    trace = np.trace(cov, axis1=-2, axis2=-1)
-    return np.where(square > 0, trace**2 / np.where(square > 0, square, 1), 1.0)
-
-
-def _root(groups: _Groups, places: Floats, hard: bool) -> Floats:
-    """Return a root R of the covariance R Rᵀ of the estimate at each place, [G, P or 1, K, K].
-
-    Hard votes: that of a multinomial of the effective size, which changes with the place.
-    Otherwise the estimated one everywhere.
-    """
-    if hard:
-        root = np.sqrt(np.clip(places, 0, 1))
-        eye = np.eye(places.shape[-1])
-        factor = root[..., :, None] * (eye - root[..., :, None] * root[..., None, :])
-        scale = groups.inflation / np.sqrt(groups.n_effective)
-        return np.asarray(factor * scale[:, None, None, None])
-    values, vectors = np.linalg.eigh(groups.cov)
-    factor = vectors * np.sqrt(np.maximum(values, 0))[:, None, :] @ vectors.swapaxes(1, 2)
-    return np.asarray((factor * groups.inflation[:, None, None])[:, None])
-
-
-def _noise(groups: _Groups, root: Floats, target: Floats) -> Floats:
-    """Return errors of estimation [G, P or 1, DRAWS, K]."""
-    # Draws follow the rank of a class, not its column: renaming classes changes nothing.
-    order = np.lexsort((np.broadcast_to(target, groups.p.shape), groups.p), axis=-1)
-    draws = _normal(len(target))[:, order.argsort(axis=-1)].swapaxes(0, 1)
-    return np.asarray(draws[:, None] @ root.swapaxes(-1, -2))
-
-
-@cache
-def _normal(k: int) -> Floats:
-    """Return DRAWS evenly spread standard normal vectors [DRAWS, k], each with its opposite."""
-    seed = np.random.Generator(np.random.PCG64DXSM(k))
-    half = special.ndtri(stats.qmc.Sobol(k, rng=seed).random(DRAWS // 2))
-    return np.concatenate([half, -half])
 
 
 def _crossing(truth: Floats, chance: Floats, alpha: float) -> Floats:

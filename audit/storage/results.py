@@ -114,6 +114,9 @@ class Difference(About, Bounded):
     equivalent: bool | None = None
     """Whether two one-sided tests place the difference within `margin`."""
     margin: Number = None
+    """Largest change that the spec counts as none."""
+    p_margin: Number = None
+    """Of a change beyond `margin`: the larger of the two one-sided tests."""
     extractor: str | None = None
 
 
