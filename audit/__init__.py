@@ -6,9 +6,10 @@ import audit
 spec = audit.load("benchmarks.yaml")
 print(len(audit.plan(spec.benchmarks["portraits"]).requests), "images an arm")
 run = audit.run(spec, "portraits", device="cpu")  # again: goes on, or only reads
-for m in run.measurements:
-    print(m.arm, m.attribute, m.metric, m.value, m.ci_low, m.ci_high, m.n)
-run.images, run.labels  # pandas frames, one row an image and one a reading
+run.frame()  # every number, a row each, as a pandas frame
+run.images, run.labels  # pandas frames too, one row an image and one a reading
+run.figures()["shares-gender"]  # a notebook draws it; and `run` alone shows the verdict
+audit.compare("runs/portraits-0123abcd", run).frame("comparisons")
 ```
 """
 
@@ -21,8 +22,8 @@ _PUBLIC = {
     "run": "audit.runner",
     "classify": "audit.runner",
     "measure": "audit.runner",
-    "Run": "audit.storage.folder",
-    "compare": "audit.comparison",
+    "Run": "audit.notebook",
+    "compare": "audit.comparison.side_by_side",
 }
 """For users; inside the package every name is imported from where it is defined."""
 

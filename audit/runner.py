@@ -12,13 +12,14 @@ from audit.errors import IncompleteError, SpecError, unknown
 from audit.images.drawing import BATCH_SIZE
 from audit.interrupts import interruptible
 from audit.job import Job
+from audit.notebook import Run
 from audit.progress import Progress, Silent
 from audit.rendering import render
 from audit.spec.component import Component
 from audit.spec.prompts import slug
 from audit.spec.spec import VERSION, Benchmark, Spec, load
 from audit.storage import atomic, folder
-from audit.storage.folder import Run, RunFolder
+from audit.storage.folder import RunFolder
 from audit.storage.store import Store, default_root
 from audit.supply import Supply
 from audit.types import CLASSES

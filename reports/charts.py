@@ -11,7 +11,7 @@ from markupsafe import Markup
 from audit.storage.results import Entry
 from reports import figures
 from reports.figures import Curve, Mark
-from reports.svg import svg
+from reports.svg import NAMESPACE, svg
 from reports.tables import Row, Table, number_cell, table, value_cell
 
 if TYPE_CHECKING:
@@ -41,10 +41,16 @@ class Chart:
         return svg(self.draw(), self.id, self.title, self.finding)
 
     def _repr_html_(self) -> str:
-        head = Markup("<figure><figcaption><strong>{}</strong> {}</figcaption>").format(
-            self.title, self.finding
-        )
+        # A figure has no ground of its own: on the dark page of a notebook it would be lost.
+        head = Markup(
+            '<figure style="margin:0;padding:8px;background:#fff;color:#1c2430">'
+            "<figcaption><strong>{}</strong> {}</figcaption>"
+        ).format(self.title, self.finding)
         return str(head + self.svg + Markup("</figure>"))
+
+    def _repr_svg_(self) -> str:
+        """Return the figure as a document of its own."""
+        return str(self.svg).replace("<svg ", f'<svg xmlns="{NAMESPACE}" ', 1)
 
 
 def mark(label: str, entry: Entry | None) -> Mark:

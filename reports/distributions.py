@@ -1,6 +1,6 @@
 """The charts of shares: against target and truth, their discrepancy, and wrong readings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from audit.storage.results import Entry, ProbeRecord
 from reports import figures
@@ -10,6 +10,13 @@ from reports.glossary import title
 from reports.source import Source
 from reports.tables import Row, count_cell, entry_cell, number_cell, table, value_cell
 from reports.words import listed, number
+
+
+def about(source: Source, attribute: str) -> list[Chart]:
+    """Return the figures of one attribute."""
+    drawn = [shares(source, attribute), discrepancy(source, attribute)]
+    split = decomposition(source, attribute)
+    return [*drawn, split] if split else drawn
 
 
 def shares(source: Source, attribute: str) -> Chart:
@@ -195,6 +202,21 @@ def truth(source: Source, attribute: str, planted: Mapping[str, float]) -> Chart
             rows,
         ),
     )
+
+
+def truths(source: Source) -> Iterator[Chart]:
+    """Yield the truth of every attribute whose shares were planted in the model."""
+    planted = (source.results.provenance.model_extra or {}).get("truth") or {}
+    for attribute in source.attributes:
+        if attribute in planted:
+            yield truth(source, attribute, planted[attribute])
+
+
+def confusions(source: Source) -> Iterator[Chart]:
+    """Yield what every probe says of images whose class is known."""
+    for record in source.results.probes:
+        if chart := confusion(record):
+            yield chart
 
 
 def confusion(record: ProbeRecord) -> Chart | None:

@@ -1,5 +1,7 @@
 """What a mitigation changes: quality, the other attributes, and who is read otherwise."""
 
+from collections.abc import Sequence
+
 from audit.storage.results import Difference, Flips
 from reports.glossary import title
 from reports.source import Source
@@ -37,19 +39,34 @@ def _points(found: Difference) -> str:
 
 def side_effects(source: Source) -> tuple[Table, ...]:
     """Return what each mitigation changes: distances and quality first, then single shares."""
-    found = [d for d in source.results.comparisons if d.prompt is None]
+    return differences(
+        source,
+        [d for d in source.results.comparisons if d.prompt is None],
+        "paired differences, arm minus baseline, over the same requests.",
+    )
+
+
+def differences(source: Source, found: Sequence[Difference], of: str) -> tuple[Table, ...]:
+    """Return tables of differences: distances and quality first, then single shares.
+
+    Args:
+        source: Where they stand.
+        found: In any order; rows are in that of the arms.
+        of: What the differences are, as a sentence for the caption.
+    """
     order = {arm: i for i, arm in enumerate(source.arms)}
-    found.sort(key=lambda d: order.get(d.arm, 0))
+    found = sorted(found, key=lambda d: order.get(d.arm, 0))
+    against = len({d.baseline for d in found}) > 1
     parts = (
         ("Distances and quality", [d for d in found if d.class_ is None]),
         ("Shares of single classes", [d for d in found if d.class_ is not None]),
     )
     return tuple(
         table(
-            f"{name}: paired differences, arm minus baseline, over the same requests. A pair in "
-            "which one side has no reading is dropped and counted.",
+            f"{name}: {of} A pair in which one side has no reading is dropped and counted.",
             [
                 "Arm",
+                *(["Against"] if against else []),
                 "Of",
                 "Metric",
                 "Difference",
@@ -58,7 +75,7 @@ def side_effects(source: Source) -> tuple[Table, ...]:
                 "Dropped",
                 "Unchanged within",
             ],
-            [_difference_row(source, d) for d in part],
+            [_difference_row(source, d, against) for d in part],
             sortable=True,
         )
         for name, part in parts
@@ -66,7 +83,7 @@ def side_effects(source: Source) -> tuple[Table, ...]:
     )
 
 
-def _difference_row(source: Source, d: Difference) -> list[Cell | str]:
+def _difference_row(source: Source, d: Difference, against: bool) -> list[Cell | str]:
     about = " ".join(x for x in (d.attribute, d.class_ and f"({d.class_})") if x) or "all images"
     if d.attribute and d.probe != source.probe(d.attribute):
         about = f"{about}, read by {d.probe}"
@@ -76,6 +93,7 @@ def _difference_row(source: Source, d: Difference) -> list[Cell | str]:
         margin = f"±{d.margin:g}: {shown}, p {p_value(d.p_margin) or '–'}"
     return [
         d.arm,
+        *([d.baseline] if against else []),
         about,
         title(d.metric),
         change_cell(d),

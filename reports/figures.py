@@ -89,24 +89,31 @@ def shares(groups: Mapping[str, Sequence[Mark]], target: Mapping[str, float]) ->
     return figure
 
 
-def intervals(marks: Sequence[Mark], unit: str) -> Figure:
-    """Draw one dot with its interval for each arm, the null band grey behind it."""
+def intervals(marks: Sequence[Mark], unit: str, *, places: Sequence[int] = ()) -> Figure:
+    """Draw one dot with its interval for each arm, the null band grey behind it.
+
+    Args:
+        marks: in the order of the rows; where one lies below 0, a line marks it.
+        unit: name of the axis.
+        places: of the marks among the arms, which give them their colours; if not given, the rows.
+    """
     figure, axes = _axes(len(marks) * 26 + 52)
-    ends = [v for m in marks for v in (m.value, m.high, m.null) if v is not None]
-    starts = [v for m in marks for v in (m.value, m.low) if v is not None]
-    right = max(ends, default=1) or 1
-    left = min(0, *starts) if starts else 0
-    for arm, mark in enumerate(marks):
-        colour, marker = style(arm)
+    ends = [v for m in marks for v in (m.value, m.low, m.high, m.null) if v is not None]
+    left, right = min([0, *ends]), max([0, *ends])
+    span = right - left or 1
+    if left < 0:
+        axes.axvline(0, color=MUTED, lw=1, zorder=1)
+    for row, mark in enumerate(marks):
+        colour, marker = style(places[row] if places else row)
         if mark.null is not None:
-            axes.barh(arm, mark.null, height=0.86, color=BAND, zorder=1)
+            axes.barh(row, mark.null, height=0.86, color=BAND, zorder=1)
         if mark.value is None:
-            axes.text(left, arm, " not measured", color=MUTED, va="center")
+            axes.text(left, row, " not measured", color=MUTED, va="center")
             continue
-        _whisker(axes, mark, arm, colour)
-        axes.plot(mark.value, arm, marker, color=colour, ms=8, mec=PAPER, zorder=4)
-        _note(axes, right * 1.2, arm, f"{mark.value:.3f}")
-    axes.set(xlim=(left, right * 1.21), ylim=(len(marks) - 0.5, -0.5), xlabel=unit)
+        _whisker(axes, mark, row, colour)
+        axes.plot(mark.value, row, marker, color=colour, ms=8, mec=PAPER, zorder=4)
+        _note(axes, left + span * 1.2, row, f"{mark.value:.3f}".replace("-", "\N{MINUS SIGN}"))
+    axes.set(xlim=(left, left + span * 1.21), ylim=(len(marks) - 0.5, -0.5), xlabel=unit)
     _labelled(axes, range(len(marks)), [m.label for m in marks])
     return figure
 

@@ -129,6 +129,7 @@ FORMS = {
     "_missing_high": "worst case of missing readings",
     "_p_null": "p against a fair model",
     "_p_bh": "p, false discovery rate",
+    "_change": "change against the baseline",
 }
 """Endings of metric ids, and what they say of the metric."""
 

@@ -5,15 +5,8 @@ number; what it shows stands in `results.json`. Its security policy allows the s
 script by their hashes, pictures that are inside the page, and nothing else.
 """
 
-import base64
-import hashlib
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from reports import (
     background,
@@ -26,15 +19,14 @@ from reports import (
     trade_offs,
     verdicts,
 )
-from reports.charts import Chart
+from reports.document import document
 from reports.evidence import evidence
 from reports.source import Source
 from reports.thumbnails import Thumbnails
-from reports.words import clipped, listed, number, visible
+from reports.words import clipped, dated, listed
 
 BUDGET = 8_000_000
 """Bytes of pictures in a page; with figures and tables the page stays below 15 MB."""
-TEMPLATES = Path(__file__).with_name("templates")
 SECTIONS = (
     ("verdict", "Verdict"),
     ("scope", "What was measured"),
@@ -65,28 +57,7 @@ def render(folder: Path) -> str:
 
 def page(source: Source) -> str:
     """Return the report of a run as HTML."""
-    css, script = _asset("style.css"), _asset("report.js")
-    html = environment().get_template("report.html.j2")
-    return html.render(
-        css=Markup(css),
-        script=Markup(script),
-        policy=_policy(css, script),
-        **_content(source),
-    )
-
-
-@cache
-def environment() -> Environment:
-    """Return the template environment: everything escaped, nothing undefined."""
-    made = Environment(
-        loader=PackageLoader("reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"visible": visible, "clip": clipped, "number": number}
-    return made
+    return document("report.html.j2", _content(source))
 
 
 def _content(source: Source) -> dict[str, Any]:
@@ -101,11 +72,10 @@ def _content(source: Source) -> dict[str, Any]:
     pictured = not source.images.empty and source.images["path"].astype(bool).any()
     pairs = gallery.rows(source.images, judged, source.arms, thumbnails) if pictured else []
     definitions, interval_methods = background.methods(source)
-    planted = (results.provenance.model_extra or {}).get("truth") or {}
     content = {
         "name": results.title or results.benchmark,
         "benchmark": results.benchmark,
-        "date": _date(source.manifest.get("started")),
+        "date": dated(source.manifest.get("started")),
         "lead": _lead(source),
         "arms": source.arms,
         "level": source.level,
@@ -117,7 +87,7 @@ def _content(source: Source) -> dict[str, Any]:
         "scope": list(background.scope(source)),
         "walls": walls,
         "matrix": summary.matrix(source),
-        "attributes": [(a, _about(source, a)) for a in source.attributes],
+        "attributes": [(a, distributions.about(source, a)) for a in source.attributes],
         "combined": summary.combined(source),
         "forests": list(summary.forests(source)),
         "pairs": pairs,
@@ -134,14 +104,12 @@ def _content(source: Source) -> dict[str, Any]:
         "side_effects": effects.side_effects(source),
         "flips": effects.flips(source),
         "probes": background.probes(source),
-        "confusions": [c for p in results.probes if (c := distributions.confusion(p))],
+        "confusions": list(distributions.confusions(source)),
         "readings": background.readings(source),
         "agreement": background.agreement(source),
         "states": distributions.states(source),
         "missing_bounds": background.missing_bounds(source),
-        "truths": [
-            distributions.truth(source, a, planted[a]) for a in source.attributes if a in planted
-        ],
+        "truths": list(distributions.truths(source)),
         "definitions": definitions,
         "interval_methods": interval_methods,
         "warnings": results.provenance.warnings,
@@ -153,13 +121,6 @@ def _content(source: Source) -> dict[str, Any]:
     absent["truth"] = "truths"
     shown = [(i, h) for i, h in SECTIONS if i not in absent or content[absent[i]]]
     return content | {"contents": shown}
-
-
-def _about(source: Source, attribute: str) -> list[Chart]:
-    """Return the figures of one attribute."""
-    drawn = [distributions.shares(source, attribute), distributions.discrepancy(source, attribute)]
-    split = distributions.decomposition(source, attribute)
-    return [*drawn, split] if split else drawn
 
 
 def _lead(source: Source) -> str:
@@ -176,27 +137,4 @@ def _lead(source: Source) -> str:
         f"{begins} This page says how far the shares of perceived "
         f"{listed(source.attributes) or 'attributes'} lie from the target, how sure that is, and "
         "what it rests on."
-    )
-
-
-def _date(written: object) -> str:
-    """Return an ISO date as people write it, or as it stands."""
-    try:
-        moment = datetime.fromisoformat(str(written)).astimezone(UTC)
-    except ValueError:
-        return str(written or "")
-    return f"{moment:%-d %B %Y, %H:%M} UTC"
-
-
-def _asset(name: str) -> str:
-    return (TEMPLATES / name).read_text("utf-8")
-
-
-def _policy(css: str, script: str) -> str:
-    def digest(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    return (
-        f"default-src 'none'; img-src data:; style-src {digest(css)}; "
-        f"script-src {digest(script)}; base-uri 'none'; form-action 'none'"
     )

@@ -19,7 +19,8 @@ from reports.words import visible
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SVG = "{http://www.w3.org/2000/svg}"
+NAMESPACE = "http://www.w3.org/2000/svg"
+_SVG = f"{{{NAMESPACE}}}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _DROPPED = {f"{_SVG}metadata", f"{_SVG}style", f"{_SVG}title"}
 _INVISIBLE = {"font-family", "-inkscape-stroke"}

@@ -1,6 +1,7 @@
 """How numbers and names are written: one format for each kind of number, in every rendering."""
 
 import re
+from datetime import UTC, datetime
 
 from audit.storage.results import Entry
 
@@ -117,3 +118,16 @@ def listed(names: object) -> str:
     """
     parts = [str(name) for name in names]  # type: ignore[attr-defined]
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def dated(written: object) -> str:
+    """Return an ISO date as people write it, or as it stands.
+
+    >>> dated("2026-11-20T10:00:00Z"), dated("later")
+    ('20 November 2026, 10:00 UTC', 'later')
+    """
+    try:
+        moment = datetime.fromisoformat(str(written)).astimezone(UTC)
+    except ValueError:
+        return str(written or "")
+    return f"{moment:%-d %B %Y, %H:%M} UTC"

@@ -1,139 +1,163 @@
-"""Two arms, of one run or of two: paired where requests are shared, or refused with the field."""
+"""Runs side by side: which arms are compared, what is said of the runs, how the command ends."""
 
+import csv
+import io
 import json
-from dataclasses import asdict
 
-import pyarrow as pa
+import jsonschema
 import pytest
-import yaml
-from tables import tables
+from small_spec import run as command
+from stored_run import run
 
-from audit.comparison import compare, side
-from audit.errors import InputError
-from audit.measuring.measurement import measure
-from audit.spec.spec import load
-from audit.storage import folder, results
-from audit.storage import tables as columns
-from audit.storage.folder import Run
-from audit.storage.results import Entry, Provenance, Results
+from audit.comparison.side_by_side import compare
+from audit.errors import InputError, SpecError
+from audit.storage import results
+from audit.storage.folder import RESULTS
+from audit.storage.results import Entry
 
-
-def run(path, rows, *, seeds=True, extra=(), probes=None, **given):
-    """Write a run folder as a run would, from planted readings."""
-    path.mkdir()
-    (path / "table.csv").write_text("gender\nwoman\n")
-    plain = {"labels": "table.csv", "attributes": ["gender"]} | given
-    spec = {"version": 1, "benchmarks": {"b": plain}}
-    (path / folder.SPEC).write_text(yaml.safe_dump(spec))
-    made_of = {"probes": probes or {"probe": "1"}}
-    manifest = {"benchmark": "b", "status": "complete", "store": ".", "made_of": made_of}
-    (path / folder.MANIFEST).write_text(json.dumps(manifest))
-    images, labels = tables(rows, seeds=seeds)
-    for name, frame, schema in (
-        (folder.IMAGES, images, columns.IMAGES),
-        (folder.LABELS, labels, columns.labels([])),
-    ):
-        with columns.writing(path / name, schema) as writer:
-            table = pa.Table.from_pandas(
-                frame.reindex(columns=schema.names), schema=schema, preserve_index=False
-            )
-            writer.add(table.to_pylist())
-    found = measure(images, labels, load(path / folder.SPEC).benchmarks["b"])
-    results.write(
-        path / folder.RESULTS,
-        Results(
-            benchmark="b",
-            arms=found.arms,
-            prompts=dict(found.prompts),
-            measurements=(*(Entry(**asdict(m)) for m in found.measurements), *extra),
-            provenance=Provenance(estimands=found.estimands),
-        ),
-    )
-    return Run.open(path)
+EVEN, SKEWED = ["woman", "man"] * 200, ["woman"] * 40 + ["man"] * 360
 
 
-BEFORE = ["man"] * 18 + ["woman"] * 6 + ["woman"] * 40 + ["man"] * 36
-AFTER = ["woman"] * 18 + ["man"] * 6 + ["woman"] * 40 + ["man"] * 36
-
-
-def share(found):
-    return next(d for d in found.differences if (d.metric, d.class_) == ("share", "woman"))
-
-
-def test_two_arms_of_one_run_are_paired(tmp_path):
-    both = run(tmp_path / "run", {"none": {"-": BEFORE}, "steer": {"-": AFTER}})
-    found = compare(side(both), side(both, "steer"))
-    assert (found.first, found.second) == ("run/none", "run/steer")
-    assert found.flips[0].p == pytest.approx(0.022656, abs=1e-6)  # KA-32
-    assert share(found).value == pytest.approx(0.12)
-    back = compare(side(both, "steer"), side(both, "none"))
-    assert share(back).value == pytest.approx(-0.12)
-
-
-def test_two_runs_with_the_same_seeds_are_paired_and_others_are_not(tmp_path):
-    first = run(tmp_path / "one", {"none": {"-": BEFORE}})
-    second = run(tmp_path / "two", {"none": {"-": AFTER}})
-    assert len(compare(side(first), side(second)).flips) == 1
-    foreign = run(tmp_path / "three", {"none": {"-": AFTER}}, seeds=False)
-    found = compare(side(first), side(foreign))
-    assert found.flips == ()
-    assert share(found).method == "unpaired: the arms share no seeds"
-    assert share(found).value == pytest.approx(0.12)
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"target": {"gender": {"woman": 0.4, "man": 0.6}}}, "target of gender: "),
-        ({"probes": {"probe": "2"}}, "weights or options of probe 'probe'"),
-        ({"statistics": {"inference": "prompt_population"}}, "inference of gender: "),
-    ],
-)
-def test_runs_that_measure_other_things_are_refused_with_the_field(tmp_path, given, said):
-    first = run(tmp_path / "one", {"none": {"-": BEFORE}})
-    second = run(tmp_path / "two", {"none": {"-": AFTER}}, **given)
-    with pytest.raises(InputError, match=said):
-        compare(side(first), side(second))
-    found = compare(side(first), side(second), allow_mismatch=True)
-    assert said in found.blocked[0]
-
-
-def test_other_prompts_are_refused(tmp_path):
-    first = run(tmp_path / "one", {"none": {"doctor": BEFORE}})
-    second = run(tmp_path / "two", {"none": {"nurse": AFTER}})
-    with pytest.raises(InputError, match="the prompts"):
-        compare(side(first), side(second))
-
-
-def fid(value, extractor, metric="fid@tiny", **given):
+def quality(metric, value, arm="none", extractor="a"):
     return Entry(
-        metric=metric,
-        arm="none",
-        value=value,
-        n=100,
-        method="m",
-        direction="lower",
+        metric=metric, arm=arm, value=value, n=9, method="m", direction="lower",
         extractor=extractor,
-        **given,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Two releases in folders of the same name: in the second one arm got worse."""
+    root = tmp_path_factory.mktemp("releases")
+    old = {"none": {"-": SKEWED}, "steer": {"-": EVEN}}
+    new = {"none": {"-": SKEWED}, "steer": {"-": SKEWED}, "extra": {"-": EVEN}}
+    first = run(root / "old" / "jobs-1", old, extra=[quality("fid@x", 2.0)])
+    second = run(root / "new" / "jobs-1", new, extra=[quality("fid@x", 3.0, extractor="b")])
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def found(pair):
+    first, second = pair
+    return compare(second, baseline=first).results
+
+
+def test_arms_of_one_name_are_compared_and_all_arms_stand_side_by_side(found):
+    assert found.arms == ("A/none", "A/steer", "B/none", "B/steer", "B/extra")
+    pairs = dict.fromkeys((d.arm, d.baseline) for d in found.comparisons)
+    assert list(pairs) == [
+        ("B/none", "A/none"), ("B/steer", "A/steer"),
+        ("A/steer", "A/none"), ("B/steer", "B/none"), ("B/extra", "B/none"),
+    ]  # fmt: skip
+    share = next(
+        d
+        for d in found.comparisons
+        if (d.metric, d.class_, d.arm) == ("share", "woman", "B/steer")
     )
+    assert share.value == pytest.approx(0.1 - 0.5)  # 40 of 400 against half
+    assert share.method == "paired-t"
 
 
-def test_quality_by_unlike_extractors_is_blocked_and_by_like_ones_subtracted(tmp_path):
-    rows = {"none": {"-": BEFORE}}
-    ends = {"ci_low": 1.0, "ci_high": 3.0, "level": 0.95}
-    first = run(tmp_path / "one", rows, extra=[fid(2.0, "a", **ends), fid(1.0, "a", "kid@x")])
-    second = run(tmp_path / "two", rows, extra=[fid(5.0, "b"), fid(1.5, "a", "kid@y")])
-    third = run(tmp_path / "three", rows, extra=[fid(5.0, "a", ci_low=3.0, ci_high=6.0)])
-    blocked = compare(side(first), side(second)).blocked
-    assert blocked == ("fid@tiny: extractors 'a' and 'b'", "kid: measured with unlike extractors")
-    found = compare(side(first), side(third))
-    change = next(d for d in found.differences if d.metric == "fid@tiny")
-    assert change.value == pytest.approx(3.0)
-    assert change.ci_low == pytest.approx(3 - 5**0.5)  # hypot(5 - 3, 3 - 2)
-    assert change.ci_high == pytest.approx(3 + 2**0.5)  # hypot(6 - 5, 2 - 1)
+def test_the_arm_that_got_worse_fails_and_the_one_that_did_not_passes(found):
+    none, steer = found.gates
+    assert (none.arm, none.verdict, none.value) == ("B/none", "pass", 0)  # not a reading differs
+    assert (steer.arm, steer.verdict) == ("B/steer", "fail")
+    # The shares went from (.5, .5) to (.1, .9): √2 · .4 = .566 less what chance adds.
+    assert steer.value == pytest.approx(0.566, abs=0.01)
+    assert steer.metric == "fd_debiased_change"
 
 
-def test_an_arm_that_is_not_there_is_named(tmp_path):
-    only = run(tmp_path / "one", {"none": {"-": BEFORE}})
-    with pytest.raises(InputError, match="unknown arm 'nine'; did you mean 'none'"):
-        side(only, "nine")
+def test_runs_are_told_apart_by_the_end_of_their_paths(found):
+    runs = found.provenance.model_extra["runs"]
+    assert [run["folder"] for run in runs.values()] == ["old/jobs-1", "new/jobs-1"]
+    assert runs["B"]["images"] == {"none": 400, "steer": 400, "extra": 400}
+
+
+def test_what_does_not_compare_is_left_out_and_said(found):
+    assert [m.arm for m in found.measurements if m.metric == "fid@x"] == ["A/none"]
+    said = [w.message for w in found.provenance.warnings if w.code == "not_compared"]
+    assert said == ["B/none against A/none: fid@x: extractors 'a' and 'b'"]
+
+
+def test_a_comparison_is_results_like_any_other(found):
+    plain = json.loads(results.dumps(found))
+    jsonschema.validate(plain, results.schema())
+    assert results.parse(plain) == found
+
+
+def test_arms_of_a_single_run_keep_their_names(pair):
+    found = compare(pair[0]).results
+    assert found.arms == ("none", "steer")
+    assert {(d.arm, d.baseline) for d in found.comparisons} == {("steer", "none")}
+    assert found.gates == ()
+
+
+def test_the_arms_may_be_named(pair):
+    found = compare(*pair, arms=("steer", "extra")).results
+    compared = {(d.arm, d.baseline) for d in found.comparisons if d.baseline == "A/steer"}
+    assert compared == {("B/extra", "A/steer")}
+
+
+def test_what_cannot_be_compared_is_refused_in_a_sentence(pair, tmp_path):
+    first, second = pair
+    with pytest.raises(SpecError, match="there is no run to compare"):
+        compare()
+    with pytest.raises(SpecError, match="jobs-1: is given twice"):
+        compare(first, second, first.folder)
+    with pytest.raises(SpecError, match="name a baseline"):
+        compare(first, second, margins={"fd_debiased": 0.1})
+    with pytest.raises(InputError, match="not a run folder"):
+        compare(first, tmp_path)
+
+
+def test_a_run_that_stopped_half_way_is_named_and_passes_nothing(pair, tmp_path):
+    half = run(tmp_path / "half", {"none": {"-": SKEWED[:200]}}, status="interrupted")
+    found = compare(half, baseline=pair[0], margins={"fd_debiased": 1.0}).results
+    assert [gate.verdict for gate in found.gates] == ["inconclusive"]
+    assert found.gates[0].reason.startswith("no pass: half: not a complete run")
+    assert "run B is not complete: its status is interrupted" in [
+        w.message for w in found.provenance.warnings
+    ]
+    (half.folder / RESULTS).unlink()
+    with pytest.raises(InputError, match="`bias-audit measure` writes it"):
+        compare(half.folder, baseline=pair[0])
+
+
+def test_the_command_ends_by_the_verdict(pair, capsys, tmp_path):
+    first, second = (one.folder for one in pair)
+    assert command("compare", first, second) == 0
+    assert command("compare", second, "--baseline", first) == 1
+    assert "fail: fd_debiased_change-gender-probe-B/steer-max: " in capsys.readouterr().out
+    assert command("compare", second, "--baseline", first, "--margin", "fd_debiased=0.9") == 0
+    same = ("compare", second, "--baseline", first, "--arms", "none", "extra")
+    assert command(*same) == 0  # closer to the target
+    loose = ("--margin", "fd_debiased=0.57")
+    assert command("compare", second, "--baseline", first, *loose) == 4
+    assert command("compare", second, "--baseline", first, *loose, "--inconclusive=warn") == 0
+    for wrong in ("fd_debiased", "fd_debiased=-1", "=2", "fd_debiased=nan"):
+        assert command("compare", second, "--baseline", first, "--margin", wrong) == 2
+    assert command("compare", second, "--baseline", first, "--margin", "kid=1") == 2
+    assert "unknown metric 'kid'" in capsys.readouterr().err
+    assert command("compare", first, second, "--format", "pdf") == 2
+    assert command("compare", first) == 0
+    assert command("compare", first, tmp_path) == 3
+
+
+def test_every_form_is_written_and_tells_the_same(pair, capsys, tmp_path):
+    first, second = (one.folder for one in pair)
+    command("compare", second, "--baseline", first, "--out", tmp_path / "out", "--json")
+    plain = json.loads(capsys.readouterr().out)
+    assert plain.pop("status") == 1
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    names = ("comparison.html", "comparison.md", "comparison.csv", "comparison.json", "junit.xml")
+    assert written == set(names)
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == plain
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "comparison.csv").read_text())))
+    assert [float(row["value"]) for row in rows] == [d["value"] for d in plain["comparisons"]]
+    markdown = (tmp_path / "out" / "comparison.md").read_text()
+    assert markdown.startswith("## ✕ Fail: ")
+    assert (
+        "| **fail** | FD, debiased, change against the baseline, gender, arm B/steer" in markdown
+    )
+    command("compare", second, "--baseline", first, "--format", "markdown")
+    assert capsys.readouterr().out.rstrip("\n") == markdown.rstrip("\n")

@@ -96,7 +96,7 @@ def test_a_run_leaves_a_whole_folder(bias_audit):
     assert spec["benchmarks"]["tiny"]["images"] == 20
     share = next(m for m in run.measurements if m.metric == "share" and m.class_ == "woman")
     assert share.value == (run.labels.query("arm == 'none'")["label"] == "woman").mean()
-    assert "<table>" in run._repr_html_()
+    assert "<table" in run._repr_html_()
 
 
 def named(name):

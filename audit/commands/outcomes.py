@@ -1,5 +1,6 @@
 """What a run came to: its exit status, and what people and programs are told of it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from audit.console import table
@@ -7,16 +8,23 @@ from audit.errors import SpecError, unknown
 
 if TYPE_CHECKING:
     from audit.storage.folder import Run
+    from audit.storage.results import GateEntry
 
 FAILED, UNDECIDED = 1, 4
 
 
 def verdict(done: "Run", inconclusive: str) -> int:
-    """Return the exit status that the gates amount to; those of half a run cannot pass."""
-    verdicts = {gate.verdict for gate in done.results.gates}
+    """Return the exit status that the gates of a run amount to."""
+    whole = done.manifest.get("status") == "complete"
+    return outcome(done.results.gates, inconclusive, whole=whole)
+
+
+def outcome(gates: "Sequence[GateEntry]", inconclusive: str, *, whole: bool) -> int:
+    """Return the exit status that gates amount to; those of half a run cannot pass."""
+    verdicts = {gate.verdict for gate in gates}
     if "fail" in verdicts:
         return FAILED
-    if verdicts and done.manifest.get("status") != "complete":
+    if verdicts and not whole:
         return UNDECIDED
     return UNDECIDED if "inconclusive" in verdicts and inconclusive == "fail" else 0
 

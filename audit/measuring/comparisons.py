@@ -10,7 +10,7 @@ from scipy import stats
 from audit.measuring.groups import Group, number
 from audit.measuring.votes import ABSENT
 from audit.statistics.changes import compare
-from audit.statistics.discrepancy import squared_discrepancy, squared_variance
+from audit.statistics.discrepancy import discrepancy, squared_discrepancy, squared_variance
 from audit.statistics.intervals import Estimate, quantile, t_interval
 from audit.statistics.pairs import mcnemar
 from audit.statistics.shares import Shares, shares_by
@@ -18,6 +18,7 @@ from audit.storage.results import Difference, Direction
 from audit.types import Floats, State
 
 UNPAIRED = "unpaired: the arms share no seeds"
+STILL = "paired: no reading differs"
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,13 @@ def differences(pair: Pair) -> Iterator[Difference]:
     whole = found.difference
     yield from _shares(pair, stacked(whole), np.array([dropped]), [None], "paired-t")
     n, df = int(both.sum()), _df(found.difference)
+    # Ends put together from two arms do not meet even where no pair differs.
+    still = n > 0 and bool((before[both] == after[both]).all())
     for metric, change in (("fd_debiased", found.distance), ("fd2_debiased", found.squared)):
         value, low, high = map(float, (change.value, change.low, change.high))
-        estimate = Estimate(value, np.nan, low, high, change.level, n, df, "paired-mover")
+        ends = (0.0, 0.0) if still else (low, high)
+        method = STILL if still else "paired-mover"
+        estimate = Estimate(value, np.nan, *ends, change.level, n, df, method)
         yield _difference(pair, metric, estimate, dropped, "lower")
     yield _readable(pair, rows)
     prompts = group.requests.prompts
@@ -161,6 +166,33 @@ def _unpaired(pair: Pair) -> Iterator[Difference]:
     variance = sum(_variance(found, target) for found in (before, after))
     estimate = t_interval(change, variance**0.5, _df(both), int(both.n), pair.arm.level)
     yield _difference(pair, "fd2_debiased", replace(estimate, method=UNPAIRED), 0, "lower")
+    one, two = (discrepancy(found, target, pair.arm.level) for found in (before, after))
+    # Signed, so that the centre is unbiased where an arm is fair.
+    roots = [float(np.sign(x.squared) * np.abs(x.squared) ** 0.5) for x in (one, two)]
+    low, high = independent(
+        (roots[0], float(one.low), float(one.high)), (roots[1], float(two.low), float(two.high))
+    )
+    change = float(two.debiased - one.debiased)
+    distance = replace(estimate, value=change, se=np.nan, low=low, high=high, method=UNPAIRED)
+    yield _difference(pair, "fd_debiased", distance, 0, "lower")
+
+
+def independent(
+    before: tuple[float, float, float], after: tuple[float, float, float]
+) -> tuple[float, float]:
+    """Return the interval of a difference from two independent ones (Zou and Donner 2008, MOVER).
+
+    Args:
+        before: Value, lower and upper end.
+        after: The same of what it is subtracted from.
+
+    >>> [round(end, 3) for end in independent((2.0, 1.0, 3.0), (5.0, 3.0, 6.0))]
+    [0.764, 4.414]
+    """
+    (a, a_low, a_high), (b, b_low, b_high) = before, after
+    down = np.hypot(max(b - b_low, 0), max(a_high - a, 0))
+    up = np.hypot(max(b_high - b, 0), max(a - a_low, 0))
+    return float(b - a - down), float(b - a + up)
 
 
 def _variance(found: Shares, target: Floats) -> float:

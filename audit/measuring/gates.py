@@ -6,7 +6,7 @@ good side breaks it, and is inconclusive in between.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from audit.measuring.states import LARGEST_MISSING
 from audit.measuring.verdicts import Claim, Side, entry
 from audit.spec.spec import Benchmark, Gate
 from audit.statistics.multiplicity import holm
-from audit.storage.results import GateEntry
+from audit.storage.results import GateEntry, StateCount
 from audit.types import Measurement, State
 
 SMALLEST_P = 1e-5
@@ -35,12 +35,16 @@ def decide(
         partial: Why nothing may pass, where the run is not whole.
     """
     claims = [c for gate in benchmark.gates for c in _claims(gate, benchmark, measured, partial)]
+    return settle(claims, 1 - benchmark.statistics.level)
+
+
+def settle(claims: Sequence[Claim], alpha: float) -> tuple[GateEntry, ...]:
+    """Decide on claims together, after Holm: any is decided wrongly with chance `alpha`."""
     p = np.array([claim.p for claim in claims], float)
-    adjusted, alpha = holm(p), 1 - benchmark.statistics.level
-    family = int(np.isfinite(p).sum())
+    adjusted, family = holm(p), int(np.isfinite(p).sum())
     ranks = np.argsort(np.argsort(np.where(np.isnan(p), np.inf, p), kind="stable"), kind="stable")
     return tuple(
-        entry(claim, float(q), family, alpha, 1 - alpha / max(family - int(rank), 1), measured)
+        entry(claim, float(q), family, alpha, 1 - alpha / max(family - int(rank), 1))
         for claim, q, rank in zip(claims, adjusted, ranks, strict=True)
     )
 
@@ -53,7 +57,9 @@ def _claims(gate: Gate, benchmark: Benchmark, measured: Measured, partial: str) 
     for arm in [gate.arm] if gate.arm else measured.arms:
         found = [one for one in measured.scored if _meant(gate, arm, one.measurement, benchmark)]
         for one in found:
-            yield _claim(gate, arm, one, side, limit, measured, partial)
+            spoilt = partial or unread(one.measurement, measured.states)
+            before = _baseline(one.measurement, measured)
+            yield claim(gate, arm, one, side, limit, spoilt=spoilt, baseline=before)
         if not found:
             reason = "there is no such number"
             yield Claim(gate, arm, None, gate.probe, side, limit, "fail", math.nan, reason)
@@ -71,25 +77,36 @@ def _meant(gate: Gate, arm: str, row: Measurement, benchmark: Benchmark) -> bool
     )
 
 
-def _claim(
+def claim(
     gate: Gate,
     arm: str,
     scored: Scored,
     side: Side,
     limit: float,
-    measured: Measured,
-    partial: str,
+    *,
+    spoilt: str = "",
+    baseline: float | None = None,
 ) -> Claim:
+    """Return what a number says of a limit, with its p-value.
+
+    Args:
+        gate: The limit as it was written.
+        arm: The number is about.
+        scored: The number, with the bounds behind it.
+        side: On which of its sides the limit stands.
+        limit: Of the number.
+        spoilt: Why a pass would not count; empty where it would.
+        baseline: Value of the baseline, to be told beside it.
+    """
     row = scored.measurement
     about = (gate, arm, scored, row.probe, side, limit)
     if row.method == INFINITE:
-        return Claim(*about, "fail" if side == "max" else "pass", 0.0)
+        return Claim(*about, "fail" if side == "max" else "pass", 0.0, baseline=baseline)
     if row.value is None or scored.bounds is None:
-        return Claim(*about, "fail", math.nan, row.method)
+        return Claim(*about, "fail", math.nan, row.method, baseline)
     keeps = row.value <= limit if side == "max" else row.value >= limit
     p = _p(scored.bounds, limit, below=keeps == (side == "max"))
-    reason = (partial or _unread(row, measured)) if keeps else ""
-    return Claim(*about, "pass" if keeps else "fail", p, reason)
+    return Claim(*about, "pass" if keeps else "fail", p, spoilt if keeps else "", baseline)
 
 
 def _p(bounds: Bounds, limit: float, *, below: bool) -> float:
@@ -108,11 +125,20 @@ def _p(bounds: Bounds, limit: float, *, below: bool) -> float:
     return math.exp(high)
 
 
-def _unread(row: Measurement, measured: Measured) -> str:
+def unread(row: Measurement, states: Iterable[StateCount]) -> str:
     """Say that too much is missing for a pass, if so."""
     about = (row.arm, row.probe, row.attribute, None, State.OK)
-    for count in measured.states:
+    for count in states:
         key = (count.arm, count.probe, count.attribute, count.prompt, count.state)
         if key == about and count.share is not None and 1 - count.share > LARGEST_MISSING:
             return f"{1 - count.share:.0%} of the images were not read"
     return ""
+
+
+def _baseline(row: Measurement, measured: Measured) -> float | None:
+    about = (row.metric, row.attribute, row.class_, row.probe, row.prompt)
+    for m in measured.measurements:
+        same = (m.metric, m.attribute, m.class_, m.probe, m.prompt) == about
+        if same and m.arm == measured.arms[0]:
+            return m.value
+    return None

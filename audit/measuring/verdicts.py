@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 
 from audit.measuring.groups import Scored, number
-from audit.measuring.measurement import Measured
 from audit.spec.spec import Gate
 from audit.statistics.intervals import quantile
 from audit.storage.results import GateEntry
@@ -37,11 +36,11 @@ class Claim:
     no test can be made."""
     reason: str = ""
     """Why no test can be made, or why a pass does not count."""
+    baseline: float | None = None
+    """Value of the baseline."""
 
 
-def entry(
-    claim: Claim, adjusted: float, family: int, alpha: float, level: float, measured: Measured
-) -> GateEntry:
+def entry(claim: Claim, adjusted: float, family: int, alpha: float, level: float) -> GateEntry:
     """Return the entry of a gate.
 
     Args:
@@ -50,7 +49,6 @@ def entry(
         family: How many gates were tested together.
         alpha: Error that the family is allowed.
         level: One-sided level that this leaves the gate.
-        measured: For the value of the baseline.
     """
     row = claim.scored.measurement if claim.scored else None
     sure = adjusted <= alpha
@@ -84,7 +82,7 @@ def entry(
         family=family,
         n=row.n if row else 0,
         n_needed=needed,
-        baseline_value=_baseline(claim, measured),
+        baseline_value=claim.baseline,
         verdict=verdict,
         reason=_reason(claim, verdict, bound, level, needed),
     )
@@ -109,18 +107,6 @@ def _id(claim: Claim) -> str:
     metric, name = (row.metric, row.class_) if row else (gate.metric, gate.class_)
     parts = (metric, gate.attribute, name, claim.probe, claim.arm, gate.prompt, claim.side)
     return "-".join(part for part in parts if part)
-
-
-def _baseline(claim: Claim, measured: Measured) -> float | None:
-    row = claim.scored.measurement if claim.scored else None
-    if row is None:
-        return None
-    about = (row.metric, row.attribute, row.class_, row.probe, row.prompt)
-    for m in measured.measurements:
-        same = (m.metric, m.attribute, m.class_, m.probe, m.prompt) == about
-        if same and m.arm == measured.arms[0]:
-            return m.value
-    return None
 
 
 def _reason(

@@ -1,6 +1,5 @@
 """The run folder: one writer at a time, every file whole, a manifest that says how it went."""
 
-import html
 import json
 import os
 import platform
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from audit.errors import InputError, ResourceError
 from audit.storage import atomic
@@ -37,7 +36,7 @@ class Run:
         self.folder = folder
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Run":
+    def open(cls, folder: str | Path) -> Self:
         """Open a run folder.
 
         Raises:
@@ -75,35 +74,12 @@ class Run:
         return results.read(self.folder / RESULTS)
 
     @property
-    def measurements(self) -> tuple[Any, ...]:
-        """The entries of `results.json`, in long form."""
-        return self.results.measurements
-
-    @property
     def store(self) -> Path:
         """Folder that the paths of `images` start from."""
         return (self.folder / str(self.manifest["store"])).resolve()
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.manifest.get('status')})"
-
-    def _repr_html_(self) -> str:
-        """Show the run in a notebook: its status, and its first numbers in a table."""
-        name, status = html.escape(self.folder.name), html.escape(str(self.manifest["status"]))
-        head = f"<b>{name}</b> ({status})"
-        if not (self.folder / RESULTS).is_file():
-            return head
-        rows = [m for m in self.results.measurements if m.prompt is None and m.attribute]
-        cells = "".join(
-            f"<tr><td>{html.escape(m.arm)}</td><td>{html.escape(str(m.attribute))}</td>"
-            f"<td>{html.escape(m.metric)} {html.escape(m.class_ or '')}</td>"
-            f"<td>{html.escape(m.probe or '')}</td><td>{_interval(m)}</td><td>{m.n}</td></tr>"
-            for m in rows[:20]
-        )
-        columns = "".join(
-            f"<th>{c}</th>" for c in ("arm", "attribute", "metric", "probe", "value", "n")
-        )
-        return f"{head}<table><tr>{columns}</tr>{cells}</table>"
 
 
 class RunFolder:
@@ -221,13 +197,6 @@ def _held_by(holder: Path) -> str:
         return f"process {found['pid']} on {found['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
-
-
-def _interval(m: Any) -> str:
-    if m.value is None:
-        return "not measured"
-    between = f" [{m.ci_low:.3f}, {m.ci_high:.3f}]" if m.ci_low is not None else ""
-    return f"{m.value:.3f}{between}"
 
 
 def now() -> str:
