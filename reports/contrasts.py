@@ -1,6 +1,6 @@
 """Arms of several runs against each other: what moved, how far, and how sure that is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,7 +188,7 @@ def described(source: Source) -> Table:
             label or "–",
             str(run.get("folder")),
             str(run.get("model") or "–")[:12],
-            ", ".join(f"{n:,} {arm}" for arm, n in run.get("images", {}).items()) or "–",
+            _images(source, label, run.get("images", {})) or "–",
             str(run.get("status")),
             str(run.get("suite") or "–"),
             dated(run.get("started")) or "–",
@@ -197,3 +197,10 @@ def described(source: Source) -> Table:
     ]
     heads = ["Run", "Folder", "Model", "Images", "Status", "Suite", "Begun"]
     return table("The runs, and what tells them apart.", heads, rows)
+
+
+def _images(source: Source, label: str, counts: Mapping[str, int]) -> str:
+    """Say how many images every arm of a run has, in the order of the arms."""
+    start = f"{label}/" if label else ""
+    arms = [arm.removeprefix(start) for arm in source.arms if arm.startswith(start)]
+    return ", ".join(f"{counts[arm]:,} {clipped(arm, 40)}" for arm in arms if arm in counts)

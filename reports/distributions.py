@@ -73,7 +73,7 @@ def discrepancy(source: Source, attribute: str, metric: str = "fd") -> Chart:
     return Chart(
         id=f"{metric.replace('_', '-')}-{part(attribute)}",
         title=f"{title(metric)} of {attribute}",
-        finding=f"{_by_chance(marks)} Grey: {source.level} of fair models at this sample size.",
+        finding=_by_chance(marks, source.level),
         draw=lambda: figures.intervals(marks, "distance from the target, lower is better"),
         table=table(
             f"{title(metric)} of {attribute}, with {source.level} intervals",
@@ -83,14 +83,15 @@ def discrepancy(source: Source, attribute: str, metric: str = "fd") -> Chart:
     )
 
 
-def _by_chance(marks: Sequence[Mark]) -> str:
+def _by_chance(marks: Sequence[Mark], level: str) -> str:
     known = [m for m in marks if m.value is not None and m.null is not None]
     if not known:
         return "Not measured, or without a band to compare with."
     beyond = [m.label for m in known if (m.value or 0) > (m.null or 0)]
+    grey = f"Grey: {level} of fair models at this sample size."
     if not beyond:
-        return "No arm measured lies beyond what a fair model shows by chance."
-    return f"Beyond what a fair model shows by chance: {listed(beyond)}."
+        return f"No arm measured lies beyond what a fair model shows by chance. {grey}"
+    return f"Beyond what a fair model shows by chance: {listed(beyond)}. {grey}"
 
 
 def decomposition(source: Source, attribute: str) -> Chart | None:

@@ -288,7 +288,13 @@ def _drawn(*marks: Mark) -> bool:
 
 
 def _clipped(text: str, limit: int) -> str:
-    """Return `text` on one line, cut where it would push the plot off the page, never as maths."""
-    text = "".join(c if c.isprintable() else " " for c in text[: 4 * limit]).strip()
-    text = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    r"""Return `text` on one line, never as maths; too long a one loses its middle, not its end.
+
+    >>> _clipped("steer at scale 1.4", 12), _clipped("steer at scale 2.8", 12)
+    ('steer at…1.4', 'steer at…2.8')
+    """
+    text = "".join(c if c.isprintable() else " " for c in text).strip()
+    if len(text) > limit:
+        end = (limit - 1) // 3
+        text = f"{text[: limit - 1 - end]}…{text[-end:]}"
     return text.replace("$", r"\$")

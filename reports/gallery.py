@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.thumbnails import Thumbnails
+from reports.thumbnails import COLUMNS, Thumbnails
 from reports.words import PERCENT
 
 LOT, CHANGED, UNSURE, MISSING = 8, 4, 4, 4
@@ -90,6 +90,8 @@ def walls(
 ) -> list[tuple[str, str, int]]:
     """Return arm, one picture of its first images in hashed order, and how many it shows."""
     keys = _by_lot({(r.prompt_id, r.index) for r in _records(images)})[:WALL]
+    if len(keys) > COLUMNS:
+        keys = keys[: len(keys) // COLUMNS * COLUMNS]  # rows that are full
     paths = {(r.arm, r.prompt_id, r.index): _path(r) for r in _records(images)}
     out = []
     for arm in arms:

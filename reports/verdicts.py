@@ -54,6 +54,9 @@ def verdict(source: Source) -> Verdict:
     if not gates:
         return Verdict("none", "No gates", "The spec sets no limits, so nothing was decided.")
     undecided = [g for g in gates if g.verdict == "inconclusive"]
+    if undecided and all(g.value is None for g in undecided):
+        said = f"Nothing was measured that {_count(len(undecided), 'gate')} could be decided on."
+        return Verdict("inconclusive", "Inconclusive", said)
     if undecided:
         return Verdict(
             "inconclusive",

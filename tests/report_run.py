@@ -485,10 +485,11 @@ def _gates(arms, measurements):
                 "probe": "portraits", "arm": arm, "side": "max", "limit": 0.1, "value": m["value"],
                 "ci_low": m.get("ci_low"), "ci_high": m.get("ci_high"),
                 "bound": None if m["value"] is None else m["value"] + 0.06, "bound_level": 0.975,
-                "p": 0.01, "p_adjusted": 0.02, "family": 2, "n": m["n"],
-                "n_needed": 840 if verdict == "inconclusive" else None,
+                "p": None if m["value"] is None else 0.01,
+                "p_adjusted": None if m["value"] is None else 0.02, "family": 2, "n": m["n"],
+                "n_needed": 840 if verdict == "inconclusive" and m["value"] is not None else None,
                 "baseline_value": first["value"], "verdict": verdict,
-                "reason": {
+                "reason": f"no decision: {m['method']}" if m["value"] is None else {
                     "pass": "the upper bound lies below the limit",
                     "fail": "the lower bound lies above the limit",
                     "inconclusive": "it straddles the limit; about 840 images would decide",

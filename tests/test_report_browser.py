@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 from report_run import colours, occupations, unconditional
+from stored_run import run
 
+from audit.comparison.side_by_side import compare
 from reports.render import render
 
 BROWSER = next(
@@ -80,11 +82,30 @@ def html(tmp_path_factory):
     return render(unconditional(tmp_path_factory.mktemp("u"), images=24, picture=colours))
 
 
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A comparison of two runs with hostile prompts, the second of which is worse."""
+    root = tmp_path_factory.mktemp("c")
+    fair = {"none": dict.fromkeys(PROMPTS.values(), ["woman", "man"] * 20)}
+    skewed = {"none": dict.fromkeys(PROMPTS.values(), ["man"] * 40)}
+    return compare(run(root / "two", skewed), baseline=run(root / "one", fair)).text("html")
+
+
 def test_the_page_asks_for_nothing_and_complains_of_nothing(tmp_path, html):
     dom, log, asked = browse(tmp_path, html, "--dump-dom")
     assert asked == set()
     assert complaints(log) == []
     assert Text(dom).buttons > 10  # the script ran, so its hash is allowed
+
+
+def test_a_comparison_asks_for_nothing_and_complains_of_nothing(tmp_path, compared):
+    dom, log, asked = browse(tmp_path, compared, "--dump-dom")
+    assert asked == set()
+    assert complaints(log) == []
+    seen = Text(dom)
+    assert seen.title == "Fail: b: 2 runs"
+    assert seen.buttons > 10
+    assert any("document.title = 'owned'" in text for text in seen.texts)
 
 
 def test_hostile_prompts_do_nothing_in_a_browser(tmp_path):
@@ -119,7 +140,8 @@ def test_a_request_would_be_seen(tmp_path, html):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_the_window(tmp_path, html, width, scheme):
+@pytest.mark.parametrize("what", ["report", "comparison"])
+def test_nothing_is_wider_than_the_window(tmp_path, html, compared, what, width, scheme):
     """Wide tables scroll in their own frames; the page itself never does, in either scheme."""
     import numpy as np
     from PIL import Image
@@ -127,7 +149,8 @@ def test_nothing_is_wider_than_the_window(tmp_path, html, width, scheme):
     shot = tmp_path / "shot.png"
     dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"]
     flags = dark if scheme == "dark" else []
-    browse(tmp_path, html, f"--window-size={width},1400", f"--screenshot={shot}", *flags)
+    shown = {"report": html, "comparison": compared}[what]
+    browse(tmp_path, shown, f"--window-size={width},1400", f"--screenshot={shot}", *flags)
     pixels = np.asarray(Image.open(shot).convert("L"), float)
     assert pixels.shape == (1400, width)
     paper = pixels[-1, 0]

@@ -88,13 +88,14 @@ def _pairs(runs: Mapping[str, Run], arms: tuple[str, str] | None) -> Iterator[tu
     if not others:
         if arms is None and len(known) < 2:
             raise SpecError(f"{first.folder}: has one arm; give a second run to compare it with")
-        two = arms or (known[0], None)
-        for arm in [two[1]] if two[1] is not None else known[1:]:
-            yield side(first, two[0], label), side(first, arm, label)
+        start = arms[0] if arms else known[0]
+        for arm in arms[1:] if arms else known[1:]:
+            yield side(first, start, label), side(first, arm, label)
     for name, other in others:
-        shared = [arm for arm in known if arm in other.results.arms]
-        for one, two_ in [arms] if arms else [(arm, arm) for arm in shared] or [(None, None)]:
-            yield side(first, one, label), side(other, two_, name)
+        shared = [(arm, arm) for arm in known if arm in other.results.arms]
+        chosen: Sequence[tuple[str | None, str | None]] = [arms] if arms else shared
+        for one, two in chosen or [(None, None)]:
+            yield side(first, one, label), side(other, two, name)
 
 
 def _document(runs: Mapping[str, Run], found: Sequence[Contrast]) -> Results:
