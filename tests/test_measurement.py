@@ -59,6 +59,15 @@ def test_opposite_prompts_look_fair_only_together():
     assert "prompt doctor" in worst.method
 
 
+def test_the_worst_of_many_prompts_of_two_images_each_has_its_ends_in_order():
+    """A woman and a man: FD² is 0 less tr S ÷ N = 1 ÷ 2, and its interval begins above that."""
+    many = {f"p{i}": ["woman", "man"] for i in range(50)}
+    worst = one(measure(*tables({"none": many}), benchmark()), "fd2_debiased_worst")
+    assert worst.value == pytest.approx(-0.5)
+    assert worst.ci_low == 0
+    assert 0 < worst.ci_high <= 1
+
+
 def test_every_prompt_weighs_the_same_however_many_images_were_read():
     rows = {"a": ["woman"] * 30, "b": ["man"] * 10}
     found = measure(*tables({"none": rows}), benchmark())

@@ -93,11 +93,21 @@ def _ends(metric: Metric, found: Shares, target: Floats, level: float) -> tuple[
     tests = measured(metric, found, target, min(level, FINEST))
     if level <= FINEST:
         return tests.lower, tests.upper
-    lower = stretched(metric, tests.value, tests.lower, FINEST, level)
-    return lower, stretched(metric, tests.value, tests.upper, FINEST, level)
+    lower = lowered(metric, tests.value, tests.lower, FINEST, level)
+    return lower, raised(metric, tests.value, tests.upper, FINEST, level)
 
 
-def stretched(metric: Metric, value: Floats, bound: Floats, level: float, to: float) -> Floats:
+def lowered(metric: Metric, value: Floats, bound: Floats, level: float, to: float) -> Floats:
+    """Carry lower bounds to a stricter level; one above a debiased value below 0 stays."""
+    return np.minimum(_stretched(metric, value, bound, level, to), bound)
+
+
+def raised(metric: Metric, value: Floats, bound: Floats, level: float, to: float) -> Floats:
+    """Carry upper bounds to a stricter level."""
+    return np.maximum(_stretched(metric, value, bound, level, to), bound)
+
+
+def _stretched(metric: Metric, value: Floats, bound: Floats, level: float, to: float) -> Floats:
     """Carry one-sided bounds from one level to another as the normal law would."""
     stretch = float(quantile(2 * to - 1) / quantile(2 * level - 1))
     return np.asarray(np.clip(value + stretch * (bound - value), *metric.range))

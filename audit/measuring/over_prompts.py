@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from audit.measuring.bounds import of_worst, stretched
+from audit.measuring.bounds import lowered, of_worst, raised
 from audit.measuring.groups import Estimates, Group, Scored, number
 from audit.statistics.discrepancy import Decomposition, decompose
 from audit.statistics.intervals import quantile
@@ -40,8 +40,8 @@ def _worst_ends(metric: Metric, known: Sequence[Measurement]) -> tuple[float, fl
     tail = (1 - (known[0].level or np.nan)) / 2
     shared = 1 - tail / len(rows)
     if metric.better == "higher":
-        return float(low.min()), float(stretched(metric, value, high, 1 - tail, shared).min())
-    return float(stretched(metric, value, low, 1 - tail, shared).max()), float(high.max())
+        return float(low.min()), float(raised(metric, value, high, 1 - tail, shared).min())
+    return float(lowered(metric, value, low, 1 - tail, shared).max()), float(high.max())
 
 
 def _mean_of_squares(group: Group, metric: Metric, found: Estimates) -> Scored:
