@@ -1,6 +1,6 @@
 """Arms of several runs against each other: what moved, how far, and how sure that is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,14 @@ from reports.figures import Mark
 from reports.glossary import title
 from reports.source import Source
 from reports.tables import Cell, Row, Table, count_cell, entry_cell, table
-from reports.words import bounds, change, clipped, dated, p_value
+from reports.words import bounds, change, clipped, dated, listed, p_value
 
 HEADLINE = "fd_debiased"
 """The metric whose change is told first."""
 CLOSER, FARTHER, UNSURE = (
     "closer to the target",
     "farther from the target",
-    "the interval holds 0: no change is shown",
+    "no change is shown",
 )
 
 
@@ -97,7 +97,7 @@ def charts(source: Source) -> Iterator[Chart]:
         yield Chart(
             id=f"change-{part(attribute)}",
             title=f"Change of the discrepancy of {attribute}",
-            finding=" ".join(f"{d.arm}: {_told(d)}, {_meaning(d)}." for d in found),
+            finding=_finding(found),
             draw=lambda marks=marks, places=places: figures.intervals(  # type: ignore[misc]
                 marks, "difference, below 0 is fairer", places=places
             ),
@@ -107,6 +107,14 @@ def charts(source: Source) -> Iterator[Chart]:
                 rows,
             ),
         )
+
+
+def _finding(found: Sequence[Difference]) -> str:
+    """Say which arms moved which way."""
+    by_meaning: dict[str, list[str]] = {}
+    for d in found:
+        by_meaning.setdefault(_meaning(d), []).append(clipped(d.arm, 40))
+    return " ".join(f"{m[:1].upper()}{m[1:]}: {listed(arms)}." for m, arms in by_meaning.items())
 
 
 def tables(source: Source) -> tuple[Table, ...]:
