@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reports.placement import place
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -151,6 +153,7 @@ def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: st
     best = sorted((x.value, y.value) for x, y, pareto in points if pareto and _drawn(x, y))
     if len(best) > 1:
         axes.plot(*zip(*best, strict=True), color=MUTED, lw=1.2, ls=(0, (4, 3)), zorder=1)
+    offsets = iter(_offsets([(x, y) for x, y, _ in points if _drawn(x, y)]))
     for arm, (x, y, pareto) in enumerate(points):
         if x.value is None or y.value is None:
             continue
@@ -166,14 +169,30 @@ def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: st
         axes.annotate(
             _clipped(x.label, 22),
             (x.value, y.value),
-            (7, 6),
+            (offset := next(offsets)),
             textcoords="offset points",
+            ha="right" if offset[0] < 0 else "left",
             color=INK,
         )
     axes.margins(0.16, 0.14)
     axes.set(xlabel=_clipped(x_unit, 60), ylabel=_clipped(y_unit, 46))
     axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
     return figure
+
+
+def _offsets(points: Sequence[tuple[Mark, Mark]]) -> list[tuple[int, int]]:
+    """Return where the names of points go; the intervals belong to the plot."""
+
+    def parts(marks: Sequence[Mark]) -> list[float]:
+        ends = [v for m in marks for v in (m.value, m.low, m.high) if v is not None]
+        low, span = min(ends), max(ends) - min(ends)
+        return [((m.value or 0.0) - low) / span if span else 0.5 for m in marks]
+
+    if not points:
+        return []
+    across, up = (parts(marks) for marks in zip(*points, strict=True))
+    names = [_clipped(x.label, 22) for x, _ in points]
+    return place(list(zip(across, up, strict=True)), names)
 
 
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
