@@ -11,7 +11,7 @@ from reports.effects import change_cell, differences
 from reports.figures import Mark
 from reports.glossary import title
 from reports.source import Source
-from reports.tables import Cell, Row, Table, count_cell, entry_cell, table
+from reports.tables import Cell, Row, Table, count_cell, entry_cell, table, value_cell
 from reports.words import bounds, change, clipped, dated, listed, p_value
 
 HEADLINE = "fd_debiased"
@@ -163,27 +163,31 @@ def by_prompt(source: Source) -> Iterator[Table]:
 
 
 def arms(source: Source) -> Table:
-    """Return every arm of every run: its distances and its quality, a line each."""
+    """Return every arm of every run: its distances, its quality and its cost, a line each."""
     metrics = tuple(dict.fromkeys(m.metric for m in source.general()))
-    rows: list[Row] = [
-        [
-            arm,
-            *(
-                entry_cell(source.one(HEADLINE, arm, attribute, None, source.probe(attribute)))
-                for attribute in source.attributes
-            ),
-            *(
-                entry_cell(found) if (found := source.one(metric, arm)) else Cell("–")
-                for metric in metrics
-            ),
-        ]
-        for arm in source.arms
-    ]
+    seconds = {
+        f"{label}/{arm}" if label else arm: value
+        for label, run in runs(source).items()
+        for arm, value in (run.get("seconds_per_image") or {}).items()
+    }
+
+    def cells(arm: str) -> Iterator[Cell]:
+        for attribute in source.attributes:
+            yield entry_cell(source.one(HEADLINE, arm, attribute, None, source.probe(attribute)))
+        for metric in metrics:
+            found = source.one(metric, arm)
+            yield entry_cell(found) if found else Cell("–")
+        if seconds:
+            yield value_cell(seconds[arm]) if arm in seconds else Cell("–")
+
     heads = [f"{title(HEADLINE)}: {attribute}" for attribute in source.attributes]
+    heads += [title(metric) for metric in metrics]
+    heads += ["Seconds an image"] if seconds else []
+    rows: list[Row] = [[arm, *cells(arm)] for arm in source.arms]
     return table(
         f"All arms, with {source.level} intervals. Every attribute stands here, aimed at or not. A"
         " dash: the arm was not measured so, or not comparably.",
-        ["Arm", *heads, *(title(metric) for metric in metrics)],
+        ["Arm", *heads],
         rows,
         sortable=True,
     )

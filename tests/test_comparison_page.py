@@ -11,6 +11,7 @@ from test_report import HOSTILE, Page
 
 from audit.comparison.side_by_side import compare
 from audit.storage import results
+from audit.storage.results import GUIDE_JUDGES, Warned
 from reports.comparison import csv, markdown, page
 from reports.source import Source
 
@@ -130,3 +131,20 @@ def test_many_arms_and_prompts_stay_small_and_whole(tmp_path):
     assert len(html) < 3_000_000
     assert all(f"person number {i}<" in html for i in range(500))
     assert Page(html).text.count("arm-10") > 3
+
+
+def test_seconds_and_guides_stand_with_the_arms_where_they_were_recorded(tmp_path):
+    made = run(tmp_path / "one", {"none": {"-": SKEWED}, "steer": {"-": HALF}})
+    manifest = json.loads((made.folder / "run.json").read_text())
+    manifest["seconds_per_image"] = {"none": 0.625}
+    (made.folder / "run.json").write_text(json.dumps(manifest))
+    guided = Warned(code=GUIDE_JUDGES, message="steer follows its judge", arm="steer")
+    found = made.results
+    provenance = found.provenance.model_copy(update={"warnings": (guided,)})
+    results.write(
+        made.folder / "results.json", found.model_copy(update={"provenance": provenance})
+    )
+    seen = Page(page(compare(made.folder).source))
+    assert "Seconds an image" in seen.text
+    assert 0.625 in seen.values
+    assert "steer follows its judge" in seen.text

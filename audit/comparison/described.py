@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audit.comparison.sides import Side
 from audit.storage.folder import Run
-from audit.storage.results import Warned
+from audit.storage.results import GUIDE_JUDGES, GUIDE_READS, Warned
 
 
 def described(runs: Mapping[str, Run]) -> dict[str, dict[str, Any]]:
@@ -29,6 +30,7 @@ def _described(run: Run, name: str) -> dict[str, Any]:
         "started": manifest.get("started"),
         "suite": manifest.get("suite"),
         "digest": manifest.get("digest"),
+        "seconds_per_image": dict(manifest.get("seconds_per_image") or {}),
         "images": {arm: int(counts.get(arm, 0)) for arm in run.results.arms},
     }
 
@@ -36,6 +38,9 @@ def _described(run: Run, name: str) -> dict[str, Any]:
 def doubts(runs: Mapping[str, Run]) -> Iterator[Warned]:
     """Yield what a reader should know before any difference."""
     for label, run in runs.items():
+        for one in run.results.provenance.warnings:
+            if one.code in {GUIDE_JUDGES, GUIDE_READS} and one.arm is not None:
+                yield one.model_copy(update={"arm": Side(run, one.arm, label).name})
         status, partial = run.manifest.get("status"), run.manifest.get("partial")
         if status != "complete":
             what = f"run {label}" if label else "the run"
