@@ -4,6 +4,7 @@ import csv as writer
 import io
 from typing import Any
 
+from audit.storage.results import Difference
 from reports import background, contrasts, effects, trade_offs, verdicts
 from reports.document import document
 from reports.markdown import bounded, escaped
@@ -20,11 +21,10 @@ SECTIONS = (
     ("within", "Within each run"),
     ("methods", "How it was computed"),
 )
-COLUMNS = (
-    "arm", "baseline", "metric", "attribute", "class", "probe", "prompt", "value", "ci_low",
-    "ci_high", "level", "p", "p_adjusted", "family", "n", "dropped", "direction", "equivalent",
-    "margin", "extractor", "method",
-)  # fmt: skip
+COLUMNS = tuple(
+    field.serialization_alias or name for name, field in Difference.model_fields.items()
+)
+"""Of the CSV: the keys of a difference in `results.json`."""
 
 
 def page(source: Source) -> str:
