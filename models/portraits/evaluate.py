@@ -271,13 +271,14 @@ def main() -> None:
     if trained("unconditional"):
         rows += memorising(sheets["unconditional"], training, held_out)
     if trained("text-to-image"):
-        found, sheets["text-to-image"] = text_to_image(64)
+        found, images = text_to_image(64)
         rows += [*found, *explicit(256)]
+        rows_of_sheet = [images[i : i + 8] for i in range(0, len(images), 64)]
+        sheets["text-to-image"] = np.concatenate(rows_of_sheet)  # a row for each occupation
     rows += [*speed(), *size()]
     (HERE / "sheets").mkdir(exist_ok=True)
     for name, images in sheets.items():
-        # Of text-to-image, every so many: a row of the sheet then holds all occupations.
-        contact_sheet(images[:: len(images) // 64][:64]).save(HERE / "sheets" / f"{name}.png")
+        contact_sheet(images[: 8 * len(occupations())]).save(HERE / "sheets" / f"{name}.png")
     (HERE / "classifier" / "confusion.json").write_text(json.dumps(confusions, indent=1) + "\n")
     document = {
         "rows": [asdict(row) | {"met": row.met} for row in rows],
