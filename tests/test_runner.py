@@ -13,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+import audit
 from audit import job
 from audit.cli import main
 from audit.storage import atomic, folder
@@ -94,9 +95,11 @@ def test_a_run_leaves_a_whole_folder(bias_audit):
         assert (run.store / row.path).is_file()
     spec = yaml.safe_load((run.folder / "spec.yaml").read_text())
     assert spec["benchmarks"]["tiny"]["images"] == 20
-    share = next(m for m in run.measurements if m.metric == "share" and m.class_ == "woman")
+    share = next(
+        m for m in run.results.measurements if m.metric == "share" and m.class_ == "woman"
+    )
     assert share.value == (run.labels.query("arm == 'none'")["label"] == "woman").mean()
-    assert "<table" in run._repr_html_()
+    assert "<table" in audit.Run.open(run.folder)._repr_html_()
 
 
 def named(name):
@@ -223,7 +226,7 @@ def test_failed_blank_and_filtered_images_are_counted_and_not_read(bias_audit):
     labels = run.labels
     assert labels["status"].tolist()[:3] == [State.BLANK, State.FILTERED, State.OK]
     assert labels["label"].isna().tolist()[:3] == [True, True, False]
-    share = next(m for m in run.measurements if m.metric == "share")
+    share = next(m for m in run.results.measurements if m.metric == "share")
     assert share.n == 10
 
 
@@ -478,7 +481,9 @@ def test_counts_are_audited_as_they_stand(bias_audit):
     run = the_run()
     assert len(run.images) == 42
     assert run.labels["status"].value_counts().to_dict() == {"ok": 40, "abstain": 2}
-    share = next(m for m in run.measurements if m.metric == "share" and m.class_ == "woman")
+    share = next(
+        m for m in run.results.measurements if m.metric == "share" and m.class_ == "woman"
+    )
     assert (share.value, share.n) == (0.75, 40)
     assert run.images["path"].isna().all()
 
@@ -490,7 +495,7 @@ def test_people_are_read_and_read_again_when_their_table_changes(bias_audit):
     assert bias_audit("run")[0] == 0
 
     def share():
-        (found,) = (m for m in the_run().measurements if (m.metric, m.class_) == WOMEN)
+        (found,) = (m for m in the_run().results.measurements if (m.metric, m.class_) == WOMEN)
         return found.value
 
     assert share() == 0

@@ -105,7 +105,7 @@ def test_an_image_is_edited_by_the_scale_of_its_class():
     h = torch.zeros(len(requests), len(RACES) + OTHERS, 1, 1)
     change = steering.edit(h, Moment(0, 1, 1.0, requests))
     for row, request in enumerate(requests):
-        k = steering.assignment(request)
+        k = steering.edit.class_of(request)
         expected = torch.zeros(len(RACES))
         expected[k] = scales[RACES[k]] * (k + 1)
         assert change[row, : len(RACES), 0, 0].tolist() == expected.tolist()

@@ -157,6 +157,8 @@ def _provenance(runs: Mapping[str, Run], found: Sequence[Contrast]) -> Provenanc
         for one in found
         for reason in one.blocked
     ]
+    shown = {None, *(arm for one in found for arm in (one.first, one.second))}
+    doubted = [one for one in doubts(runs) if one.arm in shown]
     estimands: dict[str, Estimand] = {}
     for run in runs.values():
         for estimand in run.results.provenance.estimands:
@@ -164,7 +166,7 @@ def _provenance(runs: Mapping[str, Run], found: Sequence[Contrast]) -> Provenanc
     return Provenance.model_validate(
         {
             "estimands": list(estimands.values()),
-            "warnings": [*doubts(runs), *blocked],
+            "warnings": [*doubted, *blocked],
             "runs": described(runs),
         }
     )

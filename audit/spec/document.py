@@ -13,6 +13,9 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_BYTES = 5_000_000
 MAX_ALIASES = 1_000
 MAX_DEPTH = 50
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+LOOKED_AHEAD = "exceeded maximum nesting depth"
+"""What the parser says of its own limit, which it can meet before the first event is out."""
 MAX_VALUES = 100_000
 """Aliases count as often as they are used, so that a bomb of them goes off early."""
 
@@ -145,7 +148,7 @@ def _guard(text: str) -> Iterator[tuple[int, int, str]]:
         aliases += isinstance(event, yaml.AliasEvent)
         values += isinstance(event, yaml.NodeEvent)
         if depth > MAX_DEPTH:
-            yield *at, f"nested deeper than {MAX_DEPTH} levels"
+            yield *at, TOO_DEEP
         if documents > 1:
             yield *at, "holds several YAML documents; one file is one spec"
         if aliases > MAX_ALIASES:
@@ -159,6 +162,8 @@ def _syntax(wrong: yaml.YAMLError, text: str, name: str) -> tuple[Mark, Where, s
     message = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "not YAML"
     if mark is None:
         return Mark(name), (), f"is not YAML: {message}"
+    if message == LOOKED_AHEAD:
+        return Mark(name, mark.line + 1, mark.column + 1), (), TOO_DEEP
     lines = text.splitlines()
     line = lines[mark.line].replace("\t", " ") if mark.line < len(lines) else ""
     shown = line.isprintable() and len(line) < 200
