@@ -259,6 +259,8 @@ def main() -> None:
     )
     parser.add_argument("held_out", type=Path)
     parser.add_argument("training", type=Path)
+    parser.add_argument("--samples", type=int, default=1024, help="of each unconditional model")
+    parser.add_argument("--each", type=int, default=64, help="of each occupation")
     options = parser.parse_args()
     held_out, training = load(options.held_out), load(options.training)
     rows, confusions = classifier(held_out.take(np.arange(min(3000, len(held_out)))))
@@ -266,14 +268,14 @@ def main() -> None:
     sheets: dict[str, Images] = {}
     for name in ("unconditional", "unconditional-fair"):
         if trained(name):
-            found, sheets[name] = unconditional(name, 1024)
+            found, sheets[name] = unconditional(name, options.samples)
             rows += found
     if trained("unconditional"):
         rows += memorising(sheets["unconditional"], training, held_out)
     if trained("text-to-image"):
-        found, images = text_to_image(64)
-        rows += [*found, *explicit(256)]
-        rows_of_sheet = [images[i : i + 8] for i in range(0, len(images), 64)]
+        found, images = text_to_image(options.each)
+        rows += [*found, *explicit(4 * options.each)]
+        rows_of_sheet = [images[i : i + 8] for i in range(0, len(images), options.each)]
         sheets["text-to-image"] = np.concatenate(rows_of_sheet)  # a row for each occupation
     rows += [*speed(), *size()]
     (HERE / "sheets").mkdir(exist_ok=True)
