@@ -13,8 +13,15 @@ from reports.words import number
 
 
 def calibrations(identifier: str, given: Any) -> Iterator[Chart]:
-    """Yield for each arm whose scale was `auto` the curve that it was chosen from."""
+    """Yield the curve that a scale of `auto` was chosen from, once for all arms that share it."""
+    told: list[tuple[list[str], Any]] = []
     for arm, found in (given if isinstance(given, Mapping) else {}).items():
+        alike = next((arms for arms, known in told if known == found), None)
+        if alike is None:
+            told.append(([arm], found))
+        else:
+            alike.append(arm)
+    for arms, found in told:
         curve, chosen = found["curve"], found["chosen"]
 
         def column(key: str, curve: Sequence[Mapping[str, float]] = curve) -> list[float]:
@@ -26,8 +33,8 @@ def calibrations(identifier: str, given: Any) -> Iterator[Chart]:
         )
         verdict = "is the smallest that is" if found["within"] else "comes nearest to what was"
         yield lines(
-            f"{identifier}-calibration-{part(arm)}",
-            f"How strongly {arm} steers",
+            f"{identifier}-calibration-{part(arms[0])}",
+            f"How strongly {' and '.join(arms)} steer{'s' if len(arms) == 1 else ''}",
             f"Scale {chosen['scale']:g} {verdict} expected to bring the FD of new images within "
             f"{found['limit']:g}: {number(chosen['fd'])}. Steered to: {shares}. The line stands "
             "at the scale chosen.",

@@ -8,6 +8,11 @@ from reports.source import Source
 from reports.tables import Cell, Table, entry_cell, table
 from reports.words import bounds, change, is_share, p_value, unmeasured
 
+EQUIVALENCE = (
+    "Unchanged within: whether a change as large as the margin that the spec gives is ruled out,"
+    " by two one-sided t tests; a difference that was merely not found rules nothing out."
+)
+
 
 def difference(source: Source, metric: str, arm: str, attribute: str | None) -> Cell:
     """Return the paired difference of an arm to the baseline, read by the probe that judges."""
@@ -57,6 +62,9 @@ def differences(source: Source, found: Sequence[Difference], of: str) -> tuple[T
     order = {arm: i for i, arm in enumerate(source.arms)}
     found = sorted(found, key=lambda d: order.get(d.arm, 0))
     against = len({d.baseline for d in found}) > 1
+    margins = any(d.margin is not None for d in found)
+    if margins:
+        of = f"{of} {EQUIVALENCE}"
     parts = (
         ("Distances and quality", [d for d in found if d.class_ is None]),
         ("Shares of single classes", [d for d in found if d.class_ is not None]),
@@ -73,9 +81,9 @@ def differences(source: Source, found: Sequence[Difference], of: str) -> tuple[T
                 "p, adjusted",
                 "Pairs",
                 "Dropped",
-                "Unchanged within",
+                *(["Unchanged within"] if margins else []),
             ],
-            [_difference_row(source, d, against) for d in part],
+            [_difference_row(source, d, against, margins) for d in part],
             sortable=True,
         )
         for name, part in parts
@@ -83,7 +91,9 @@ def differences(source: Source, found: Sequence[Difference], of: str) -> tuple[T
     )
 
 
-def _difference_row(source: Source, d: Difference, against: bool) -> list[Cell | str]:
+def _difference_row(
+    source: Source, d: Difference, against: bool, margins: bool
+) -> list[Cell | str]:
     about = " ".join(x for x in (d.attribute, d.class_ and f"({d.class_})") if x) or "all images"
     if d.attribute and d.probe != source.probe(d.attribute):
         about = f"{about}, read by {d.probe}"
@@ -100,7 +110,7 @@ def _difference_row(source: Source, d: Difference, against: bool) -> list[Cell |
         Cell(p_value(d.p_adjusted) or "–", d.p_adjusted),
         Cell(f"{d.n:,}", float(d.n)),
         Cell(f"{d.dropped:,}", float(d.dropped)),
-        margin,
+        *([margin] if margins else []),
     ]
 
 

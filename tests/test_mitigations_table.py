@@ -9,6 +9,7 @@ import pytest
 from report_run import occupations, unconditional
 
 from audit.storage.results import Difference, Warned
+from reports.effects import side_effects
 from reports.mitigations import comma_separated, markdown, overview
 from reports.source import Source
 
@@ -113,3 +114,21 @@ def test_one_arm_is_nothing_to_compare_and_no_formula_gets_into_the_csv(tmp_path
     assert markdown(alone) == ""
     evil = Source.open(occupations(tmp_path / "two", arms=("none", "=cmd()"), images=4))
     assert "\n'=cmd()," in comma_separated(evil)
+
+
+def test_margins_are_told_of_where_the_spec_gives_some(source):
+    change = Difference(
+        metric="clip_i@tiny", arm="steer", baseline="none", value=-0.01, ci_low=-0.02, ci_high=0.0,
+        level=0.95, method="paired-t", n=90,
+    )  # fmt: skip
+    judged = change.model_copy(update={"margin": 0.05, "equivalent": True, "p_margin": 0.001})
+
+    def shown(found):
+        results = source.results.model_copy(update={"comparisons": (found,)})
+        (quality,) = side_effects(replace(source, results=results))
+        return quality
+
+    assert "Unchanged within" not in shown(change).head
+    assert shown(judged).head[-1] == "Unchanged within"
+    assert shown(judged).rows[0][-1].text == "±0.05: shown, p 0.001"
+    assert "rules nothing out" in shown(judged).caption

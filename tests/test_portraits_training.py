@@ -1,6 +1,7 @@
 """The recipes: a resumed run is the run it would have been, and the parts fit together."""
 
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from models.portraits.train import architectures
 from models.portraits.train.autoencoder import CHANNELS, Standardised, build
 from models.portraits.train.loop import cosine, follow, train
-from models.portraits.train.objective import weight
+from models.portraits.train.objective import Velocity, levels, weight
 from models.portraits.train.reading import read
 
 
@@ -83,8 +84,26 @@ def test_the_conditional_unet_can_start_from_the_unconditional_one():
 
 
 def test_the_loss_neither_vanishes_in_noise_nor_dwells_on_the_last_grain():
-    # 0.3 / 1, 1.3 / 2, 5 / 100
-    assert weight(torch.tensor([0.0, 1.0, 99.0])).tolist() == pytest.approx([0.3, 0.65, 0.05])
+    assert weight(torch.tensor([0.0, 1.0, 99.0])).tolist() == pytest.approx([1, 1, 0.05])
+
+
+def test_a_third_of_the_noise_levels_lie_in_the_noisiest_tenth():
+    drawn = levels((torch.arange(1000) + 0.5) / 1000)
+    # P(level > 0.9) = sqrt(0.1)
+    assert (drawn > 0.9).float().mean() == pytest.approx(0.316, abs=0.001)
+
+
+def test_the_noisiest_level_is_a_step_of_the_schedule(monkeypatch):
+    class Echo(nn.Module):
+        def forward(self, sample, steps):
+            seen.extend(steps.tolist())
+            return SimpleNamespace(sample=sample)
+
+    seen = []
+    # In single precision the square of the smallest distance to 1 vanishes.
+    monkeypatch.setattr(torch, "rand", lambda n, generator: torch.full((n,), 1 - 1e-7))
+    Velocity(Echo())(torch.zeros(4, 8, 16, 16), None, torch.Generator())
+    assert seen[-1] == 999
 
 
 def test_known_words_are_one_token_and_any_text_can_be_spelled():

@@ -9,7 +9,7 @@ from scipy import stats
 
 from audit.measuring.groups import Group, number
 from audit.measuring.votes import ABSENT
-from audit.statistics.changes import compare
+from audit.statistics.changes import compare, mover
 from audit.statistics.discrepancy import discrepancy, squared_discrepancy, squared_variance
 from audit.statistics.intervals import Estimate, quantile, t_interval
 from audit.statistics.pairs import mcnemar
@@ -168,31 +168,12 @@ def _unpaired(pair: Pair) -> Iterator[Difference]:
     yield _difference(pair, "fd2_debiased", replace(estimate, method=UNPAIRED), 0, "lower")
     one, two = (discrepancy(found, target, pair.arm.level) for found in (before, after))
     # Signed, so that the centre is unbiased where an arm is fair.
-    roots = [float(np.sign(x.squared) * np.abs(x.squared) ** 0.5) for x in (one, two)]
-    low, high = independent(
-        (roots[0], float(one.low), float(one.high)), (roots[1], float(two.low), float(two.high))
-    )
+    roots = [np.sign(x.squared) * np.abs(x.squared) ** 0.5 for x in (one, two)]
+    ends = mover(roots[0], one.low, one.high, roots[1], two.low, two.high, np.zeros(()))
+    low, high = map(float, ends)
     change = float(two.debiased - one.debiased)
     distance = replace(estimate, value=change, se=np.nan, low=low, high=high, method=UNPAIRED)
     yield _difference(pair, "fd_debiased", distance, 0, "lower")
-
-
-def independent(
-    before: tuple[float, float, float], after: tuple[float, float, float]
-) -> tuple[float, float]:
-    """Return the interval of a difference from two independent ones (Zou and Donner 2008, MOVER).
-
-    Args:
-        before: Value, lower and upper end.
-        after: The same of what it is subtracted from.
-
-    >>> [round(end, 3) for end in independent((2.0, 1.0, 3.0), (5.0, 3.0, 6.0))]
-    [0.764, 4.414]
-    """
-    (a, a_low, a_high), (b, b_low, b_high) = before, after
-    down = np.hypot(max(b - b_low, 0), max(a_high - a, 0))
-    up = np.hypot(max(b_high - b, 0), max(a - a_low, 0))
-    return float(b - a - down), float(b - a + up)
 
 
 def _variance(found: Shares, target: Floats) -> float:

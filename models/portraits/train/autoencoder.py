@@ -1,14 +1,13 @@
 """Train the image autoencoder: 64 px portraits to 16 x 16 latents with unit variance, and back."""
 
-import argparse
-from pathlib import Path
-
 import torch
 from diffusers import AutoencoderTiny
+from PIL import Image
 from torch import Tensor, nn
 
 from models.portraits.dataset import load
-from models.portraits.train.loop import train
+from models.portraits.train.arguments import recipe
+from models.portraits.train.loop import take_over, train
 
 CHANNELS = 8
 CROP = 32
@@ -73,18 +72,16 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
 
 def main() -> None:
     """Run the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("renders", type=Path)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=9000)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=1.5e-3)
-    options = parser.parse_args()
+    options = recipe(__doc__, steps=9000, batch=32, learning_rate=1.5e-3).parse_args()
     renders = load(options.renders)
     images = torch.from_numpy(renders.images).permute(0, 3, 1, 2)
     torch.manual_seed(0)
-    model = Standardised(build()).to(memory_format=torch.channels_last)
-    held = images[-256:].float() / 127.5 - 1
+    model = Standardised(build())
+    if options.start:
+        taken = take_over(model, options.start, "vae.")
+        print(f"took over {taken} tensors from {options.start.name}")
+    model.to(options.device, memory_format=torch.channels_last)
+    held = (images[-256:].float() / 127.5 - 1).to(options.device)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
         whole = step >= options.steps * 0.9
@@ -98,20 +95,22 @@ def main() -> None:
         batch = (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         side = batch.shape[-1] // 4
         noise = NOISE * torch.randn(n, CHANNELS, side, side, generator=generator)
+        batch, noise = batch.to(options.device), noise.to(options.device)
         return distance(model(batch, noise), batch)
 
     def snapshot(average: Standardised, step: int) -> None:
         average.eval()
         with torch.inference_mode():
-            out = average(held, torch.zeros(1)).clamp(-1, 1)
+            out = average(held, held.new_zeros(1)).clamp(-1, 1)
         average.train()
         mse = ((out - held) / 2).square().mean(dim=(0, 1, 3))
         print(f"  psnr {(-10 * mse.log10()).mean():.2f} dB", flush=True)
         pair = torch.cat([held[:16], out[:16]])
         grid = pair.view(2, 16, 3, 64, 64).permute(0, 3, 1, 4, 2).reshape(128, 1024, 3)
-        from PIL import Image
 
-        Image.fromarray(((grid + 1) * 127.5).byte().numpy()).save(options.work / "autoencoder.png")
+        Image.fromarray(((grid + 1) * 127.5).byte().cpu().numpy()).save(
+            options.work / "autoencoder.png"
+        )
 
     options.work.mkdir(parents=True, exist_ok=True)
     average = train(
@@ -119,7 +118,7 @@ def main() -> None:
         loss,
         options.work / "autoencoder.pt",
         steps=options.steps,
-        learning_rate=options.lr,
+        learning_rate=options.learning_rate,
         snapshot=snapshot,
         weight_decay=0.0,
     )

@@ -3,9 +3,6 @@
 python -m models.portraits.train.classifier RENDERS WORK
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import torch
@@ -13,8 +10,9 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
 from models.portraits.dataset import load
+from models.portraits.train.arguments import recipe
 from models.portraits.train.augmentation import views
-from models.portraits.train.loop import train
+from models.portraits.train.loop import take_over, train
 from models.portraits.train.planting import encode
 from models.portraits.truth import COLUMNS, occupations, read
 from probes.network import PortraitNet, save
@@ -38,17 +36,10 @@ def targets(labels: pd.DataFrame) -> tuple[dict[str, Tensor], dict[str, tuple[st
 
 def main() -> None:
     """Run the recipe."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("renders", type=Path)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=64)
+    parser = recipe(__doc__, steps=3000, batch=64, learning_rate=2e-3)
     parser.add_argument(
         "--held-out", type=int, default=800, help="last rows, to watch progress on"
     )
-    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
 
     renders = load(options.renders)
@@ -58,7 +49,10 @@ def main() -> None:
     indices, classes, ages = targets(renders.labels)
     count = len(renders) - options.held_out
     torch.manual_seed(0)
-    network = PortraitNet(classes, {"age": AGE_SPREAD}).to(options.device)
+    network = PortraitNet(classes, {"age": AGE_SPREAD})
+    if options.start:
+        print(f"took over {take_over(network, options.start)} tensors from {options.start.name}")
+    network.to(options.device)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
         rows = torch.randint(count, (options.batch,), generator=generator)
@@ -89,7 +83,7 @@ def main() -> None:
         loss,
         options.work / "classifier.pt",
         steps=options.steps,
-        learning_rate=2e-3,
+        learning_rate=options.learning_rate,
         weight_decay=0.05,
         average=0.998,
         snapshot=snapshot,

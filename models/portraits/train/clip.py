@@ -7,9 +7,7 @@ our own, and reads attributes zero-shot. What it writes is the folder form that 
 `local-dir:`, with the tokenizer of the text-to-image model.
 """
 
-import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -21,8 +19,9 @@ from torch import Tensor, nn
 from models.portraits import captions
 from models.portraits.dataset import RESOLUTION, load
 from models.portraits.train.architectures import TOKENS, tokenizer
+from models.portraits.train.arguments import recipe
 from models.portraits.train.augmentation import views
-from models.portraits.train.loop import train
+from models.portraits.train.loop import take_over, train
 from models.portraits.train.planting import encode
 
 NEUTRAL = 0.3
@@ -66,17 +65,10 @@ class Contrast(nn.Module):
 
 def main() -> None:
     """Run the recipe."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("renders", type=Path)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=96)
+    parser = recipe(__doc__, steps=3000, batch=96, learning_rate=2e-3)
     parser.add_argument(
         "--held-out", type=int, default=800, help="last rows, to watch progress on"
     )
-    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
 
     renders = load(options.renders)
@@ -88,7 +80,11 @@ def main() -> None:
     tokens = tokenizer(captions.vocabulary())
     config = configuration(len(tokens), tokens.eos_token_id)
     torch.manual_seed(0)
-    model = Contrast(open_clip.model.CLIP(**config)).to(options.device)
+    model = Contrast(open_clip.model.CLIP(**config))
+    if options.start:
+        taken = take_over(model, options.start, "clip.")
+        print(f"took over {taken} tensors from {options.start.name}")
+    model.to(options.device)
 
     def caption(row: int, rng: np.random.Generator) -> str:
         if rng.random() < NEUTRAL:
@@ -124,7 +120,7 @@ def main() -> None:
         loss,
         options.work / "clip.pt",
         steps=options.steps,
-        learning_rate=2e-3,
+        learning_rate=options.learning_rate,
         weight_decay=0.05,
         average=0.998,
         snapshot=snapshot,

@@ -6,9 +6,7 @@ The autoencoder in WORK must be trained. `--start` takes over what fits from ano
 checkpoint or from a pipeline.
 """
 
-import argparse
 import json
-from pathlib import Path
 
 import torch
 from diffusers import AutoencoderTiny
@@ -18,29 +16,21 @@ from models.diffusion import TRUTH
 from models.portraits import captions
 from models.portraits.dataset import load
 from models.portraits.train import architectures
-from models.portraits.train.loop import train
-from models.portraits.train.objective import Velocity, take_over
+from models.portraits.train.arguments import recipe
+from models.portraits.train.loop import take_over, train
+from models.portraits.train.objective import Velocity
 from models.portraits.train.packaging import pipeline, save, sheet
 from models.portraits.train.planting import Batches, encode, planted
 from models.portraits.train.reading import read
 from models.portraits.truth import occupations
 
+NAMES = ("unconditional", "unconditional-fair", "text-to-image")
 LOOK = "a portrait of a {}"
 
 
 def main() -> None:
     """Run the recipe."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("name", choices=["unconditional", "unconditional-fair", "text-to-image"])
-    parser.add_argument("renders", type=Path, help="folder of rendered Parquet shards")
-    parser.add_argument("work", type=Path, help="folder of checkpoints and results")
-    parser.add_argument("--start", type=Path, help="checkpoint or pipeline to take over from")
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--device", default="cpu")
+    parser = recipe(__doc__, steps=6000, batch=32, learning_rate=1e-3, names=NAMES)
     options = parser.parse_args()
 
     work = options.work / options.name
@@ -57,7 +47,11 @@ def main() -> None:
         model = Velocity(architectures.conditional_unet(), encoder)
     else:
         model = Velocity(architectures.unconditional_unet())
-    if options.start:
+    if options.start and options.start.is_dir():
+        for part in ("unet", "text_encoder"):
+            for file in (options.start / part).glob("*.safetensors"):
+                print(f"took over {take_over(model, file, f'{part}.')} tensors of the {part}")
+    elif options.start:
         print(f"took over {take_over(model, options.start)} tensors from {options.start.name}")
     model.to(options.device)
 

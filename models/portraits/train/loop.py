@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 Trained = TypeVar("Trained", bound=nn.Module)
@@ -103,6 +104,24 @@ def train(
             if snapshot is not None:
                 snapshot(averaged, step + 1)
     return averaged
+
+
+def take_over(model: nn.Module, start: Path, prefix: str = "") -> int:
+    """Load what fits by name and shape from another run, in place; return how many tensors.
+
+    Args:
+        model: What takes over.
+        start: Checkpoint of another run, of which the moving average counts, or safetensors.
+        prefix: What the names in a file of safetensors are short of.
+    """
+    if start.suffix == ".safetensors":
+        state = {prefix + name: value.float() for name, value in load_file(start).items()}
+    else:
+        state = torch.load(start, map_location="cpu", weights_only=True)["averaged"]
+    own = model.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(fitting, strict=False)
+    return len(fitting)
 
 
 def _save(
