@@ -43,6 +43,15 @@ def test_single_images_keep_the_variance_that_is_known_in_form():
     assert class_df(shares(votes, prompts=prompts, design="stratified")) == pytest.approx([18] * 2)
 
 
+def test_a_corrected_share_of_next_to_nothing_still_has_an_interval():
+    """A correction may leave 1e-9 of a class, and its spread a part of a unit: df would be 1e-8."""
+    p = np.array([1 - 1e-9, 1e-9])
+    cov = 1e-10 * np.array([[1, -1], [-1, 1]])
+    found = Shares(p, cov, np.array(200), np.array(8), np.array(7.0), hard=False)
+    assert class_df(found).min() >= 1
+    assert np.isfinite(discrepancy(found, np.array([0.5, 0.5])).low)
+
+
 def test_the_design_effect_of_independent_images_is_one():
     found = scatter(from_counts(np.array([[70, 20, 10, 0], [25, 25, 25, 25]])))
     assert found.form == pytest.approx(np.broadcast_to(np.eye(4) / 100, (2, 4, 4)))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from audit import registry
 from audit.comparison.sides import Side
-from audit.measuring.comparisons import independent
+from audit.statistics.changes import mover
 from audit.storage.results import Difference, Entry
 
 
@@ -79,7 +79,7 @@ def _change(first: Side, second: Side, a: Entry, b: Entry) -> Iterator[Differenc
     ends = (a.ci_low, a.ci_high, b.ci_low, b.ci_high)
     if None not in ends:
         a_low, a_high, b_low, b_high = (float(end) for end in ends if end is not None)
-        low, high = independent((a.value, a_low, a_high), (b.value, b_low, b_high))
+        low, high = map(float, mover((a.value, a_low, a_high), (b.value, b_low, b_high)))
     yield Difference(
         metric=a.metric,
         arm=second.name,

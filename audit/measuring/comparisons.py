@@ -169,7 +169,7 @@ def _unpaired(pair: Pair) -> Iterator[Difference]:
     one, two = (discrepancy(found, target, pair.arm.level) for found in (before, after))
     # Signed, so that the centre is unbiased where an arm is fair.
     roots = [np.sign(x.squared) * np.abs(x.squared) ** 0.5 for x in (one, two)]
-    ends = mover(roots[0], one.low, one.high, roots[1], two.low, two.high, np.zeros(()))
+    ends = mover((roots[0], one.low, one.high), (roots[1], two.low, two.high))
     low, high = map(float, ends)
     change = float(two.debiased - one.debiased)
     distance = replace(estimate, value=change, se=np.nan, low=low, high=high, method=UNPAIRED)

@@ -16,6 +16,8 @@ from audit.statistics.intervals import Estimate, Interval, quantile
 from audit.statistics.shares import Design, Shares, shares
 from audit.types import Floats
 
+Real = float | Floats
+
 
 @dataclass(frozen=True)
 class Change:
@@ -121,21 +123,27 @@ def tost(estimate: Estimate, margin: float) -> float:
 
 
 def mover(
-    a: Floats, a_low: Floats, a_high: Floats, b: Floats, b_low: Floats, b_high: Floats, r: Floats
+    before: tuple[Real, Real, Real], after: tuple[Real, Real, Real], correlation: Real = 0.0
 ) -> tuple[Floats, Floats]:
-    """Return the interval of b - a from those of a and b and their correlation r.
+    """Return the interval of a difference from those of both sides.
 
     Zou and Donner 2008, "method of variance estimates recovery": each side keeps its own
     asymmetric interval, which a normal approximation would not.
 
-    >>> ends = mover(*map(np.float64, (2, 1, 3, 5, 3, 6, 0)))
-    >>> [round(float(end), 3) for end in ends]
+    Args:
+        before: Value, lower and upper end.
+        after: The same of what it is subtracted from.
+        correlation: Of the two estimates.
+
+    >>> [round(float(end), 3) for end in mover((2, 1, 3), (5, 3, 6))]
     [0.764, 4.414]
     """
-    down = np.maximum(b - b_low, 0), np.maximum(a_high - a, 0)
-    up = np.maximum(b_high - b, 0), np.maximum(a - a_low, 0)
-    below, above = (x**2 + y**2 - 2 * r * x * y for x, y in (down, up))
-    return b - a - np.sqrt(np.maximum(below, 0)), b - a + np.sqrt(np.maximum(above, 0))
+    (a, a_low, a_high), (b, b_low, b_high) = before, after
+    down = [np.maximum(np.subtract(x, y), 0) for x, y in ((b, b_low), (a_high, a))]
+    up = [np.maximum(np.subtract(x, y), 0) for x, y in ((b_high, b), (a, a_low))]
+    below, above = (x**2 + y**2 - 2 * correlation * x * y for x, y in (down, up))
+    change = np.subtract(b, a)
+    return change - np.sqrt(np.maximum(below, 0)), change + np.sqrt(np.maximum(above, 0))
 
 
 def _changes(
@@ -148,8 +156,10 @@ def _changes(
     r = np.where(spread > 0, _form(d, across, e) / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
     # Signed, so that the centre is unbiased where an arm is fair.
     roots = [np.sign(x.squared) * np.sqrt(np.abs(x.squared)) for x in (one, two)]
-    distance = mover(roots[0], one.low, one.high, roots[1], two.low, two.high, r)
-    square = mover(one.squared, one.low**2, one.high**2, two.squared, two.low**2, two.high**2, r)
+    distance = mover((roots[0], one.low, one.high), (roots[1], two.low, two.high), r)
+    square = mover(
+        (one.squared, one.low**2, one.high**2), (two.squared, two.low**2, two.high**2), r
+    )
     return (
         Change(two.debiased - one.debiased, *distance, level),
         Change(two.squared - one.squared, *square, level),

@@ -109,12 +109,14 @@ def class_df(estimate: Shares) -> Floats:
     little of their fourth moment; but shares lie between 0 and 1, so κ is taken from the beta law
     with their mean and variance. A rare class that only some prompts draw is then known to be
     known badly. A variance that is known in form, as of whole votes of single images, keeps `df`.
+    A corrected share may be of fewer than one unit, and is worth one degree of freedom still.
     """
     p, variance = estimate.p, np.diagonal(estimate.cov, axis1=-2, axis2=-1)
     units, df = (np.asarray(x, float)[..., None] for x in (estimate.units, estimate.df))
     single = estimate.hard & (estimate.units >= estimate.n)
     with np.errstate(divide="ignore", invalid="ignore"):
         left = 2 / (2 / df + beta_kurtosis(p, variance * units) / units)
+        left = np.maximum(left, np.minimum(df, 1))
     return np.where(np.isinf(df) | np.isnan(left) | single[..., None], df, left)
 
 

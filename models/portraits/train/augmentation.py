@@ -4,9 +4,14 @@ Half of each batch went through the autoencoder with a little noise in latent sp
 classifier and the CLIP read generated images as well as they read renders.
 """
 
+from pathlib import Path
+
 import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor, nn
+
+from models.portraits.dataset import load
+from models.portraits.train.planting import encode
 
 LATENT_NOISE = 0.15
 """Largest deviation of the noise added to latents, whose own deviation is 1."""
@@ -14,22 +19,38 @@ SHIFT = 3
 """Largest shift in pixels, either way."""
 
 
-def views(
-    images: Tensor, latents: Tensor, vae: AutoencoderTiny, rows: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Return a batch [N, 3, H, W] in [-1, 1] of the renders at `rows`, the second half redrawn.
+class Views:
+    """Renders, and how the readers see them; the last ones are held out to watch progress on.
 
     Args:
-        images: [M, 3, H, W] uint8, all renders.
-        latents: [M, C, h, w], of the same renders.
-        vae: Redraws them.
-        rows: [N] which renders.
-        generator: Of the noise and of the augmentation.
+        renders: Folder of rendered shards.
+        work: Folder with the autoencoder, and with the latents once they are computed.
+        held_out: How many are held out.
+        device: Where images are wanted.
     """
-    half = len(rows) // 2
-    plain = images[rows[:half]].float() / 127.5 - 1
-    redrawn = redraw(vae, latents[rows[half:]].float(), generator)
-    return augment(torch.cat([plain, redrawn]), generator)
+
+    def __init__(self, renders: Path, work: Path, held_out: int, device: str) -> None:
+        self.renders = load(renders)
+        self.vae = AutoencoderTiny.from_pretrained(work / "autoencoder")
+        self.latents = encode(self.renders, self.vae, work / f"latents-{renders.name}.pt")[0]
+        self.images = torch.from_numpy(self.renders.images).permute(0, 3, 1, 2)
+        self.count = len(self.renders) - held_out
+        self.device = device
+
+    def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return rows [N] of renders, and the renders [N, 3, H, W] in [-1, 1], half redrawn."""
+        rows = torch.randint(self.count, (size,), generator=generator)
+        half = size // 2
+        redrawn = redraw(self.vae, self.latents[rows[half:]].float(), generator)
+        seen = torch.cat([self._plain(rows[:half]), redrawn])
+        return rows, augment(seen, generator).to(self.device)
+
+    def held(self) -> Tensor:
+        """Return the renders held out, [M, 3, H, W] in [-1, 1], as they are."""
+        return self._plain(torch.arange(self.count, len(self.images))).to(self.device)
+
+    def _plain(self, rows: Tensor) -> Tensor:
+        return self.images[rows].float() / 127.5 - 1
 
 
 def redraw(vae: AutoencoderTiny, latents: Tensor, generator: torch.Generator) -> Tensor:

@@ -78,9 +78,8 @@ def main() -> None:
     torch.manual_seed(0)
     model = Standardised(build())
     if options.start:
-        taken = take_over(model, options.start, "vae.")
-        print(f"took over {taken} tensors from {options.start.name}")
-    model.to(options.device, memory_format=torch.channels_last)
+        take_over(model, options.start, "vae.")
+    model = model.to(options.device).to(memory_format=torch.channels_last)
     held = (images[-256:].float() / 127.5 - 1).to(options.device)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:

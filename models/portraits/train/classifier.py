@@ -6,14 +6,11 @@ python -m models.portraits.train.classifier RENDERS WORK
 import numpy as np
 import pandas as pd
 import torch
-from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
-from models.portraits.dataset import load
 from models.portraits.train.arguments import recipe
-from models.portraits.train.augmentation import views
+from models.portraits.train.augmentation import Views
 from models.portraits.train.loop import take_over, train
-from models.portraits.train.planting import encode
 from models.portraits.truth import COLUMNS, occupations, read
 from probes.network import PortraitNet, save
 
@@ -42,21 +39,16 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    renders = load(options.renders)
-    vae = AutoencoderTiny.from_pretrained(options.work / "autoencoder")
-    latents = encode(renders, vae, options.work / f"latents-{options.renders.name}.pt")
-    images = torch.from_numpy(renders.images).permute(0, 3, 1, 2)
-    indices, classes, ages = targets(renders.labels)
-    count = len(renders) - options.held_out
+    views = Views(options.renders, options.work, options.held_out, options.device)
+    indices, classes, ages = targets(views.renders.labels)
     torch.manual_seed(0)
     network = PortraitNet(classes, {"age": AGE_SPREAD})
     if options.start:
-        print(f"took over {take_over(network, options.start)} tensors from {options.start.name}")
+        take_over(network, options.start)
     network.to(options.device)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        rows = torch.randint(count, (options.batch,), generator=generator)
-        batch = views(images, latents[0], vae, rows, generator).to(options.device)
+        rows, batch = views.draw(options.batch, generator)
         logits, values = network(batch)
         total = sum(
             nn.functional.cross_entropy(logits[name], indices[name][rows].to(options.device))
@@ -67,14 +59,13 @@ def main() -> None:
 
     def snapshot(average: PortraitNet, step: int) -> None:
         average.eval()
-        held = images[count:].float() / 127.5 - 1
         with torch.inference_mode():
-            logits, values = average(held.to(options.device))
-        right = {
-            name: f"{(logits[name].argmax(1).cpu() == indices[name][count:]).float().mean():.3f}"
-            for name in classes
-        }
-        years = (values["age"].cpu() - ages[count:]).abs().mean()
+            logits, values = average(views.held())
+        right = {}
+        for name, logit in logits.items():
+            agreed = logit.argmax(1).cpu() == indices[name][views.count :]
+            right[name] = f"{agreed.float().mean():.3f}"
+        years = (values["age"].cpu() - ages[views.count :]).abs().mean()
         print(f"  {right} age within {years:.1f} years", flush=True)
         average.train()
 

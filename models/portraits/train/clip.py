@@ -8,21 +8,21 @@ our own, and reads attributes zero-shot. What it writes is the folder form that 
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import open_clip
 import torch
-from diffusers import AutoencoderTiny
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers import CLIPTokenizer
 
 from models.portraits import captions
-from models.portraits.dataset import RESOLUTION, load
+from models.portraits.dataset import RESOLUTION
 from models.portraits.train.architectures import TOKENS, tokenizer
 from models.portraits.train.arguments import recipe
-from models.portraits.train.augmentation import views
+from models.portraits.train.augmentation import Views
 from models.portraits.train.loop import take_over, train
-from models.portraits.train.planting import encode
 
 NEUTRAL = 0.3
 """Share of captions that say no more than the occupation."""
@@ -63,6 +63,26 @@ class Contrast(nn.Module):
         return (across + nn.functional.cross_entropy(logits.T, wanted)) / 2
 
 
+def publish(
+    clip: nn.Module, tokens: CLIPTokenizer, config: dict[str, object], folder: Path
+) -> None:
+    """Write the folder that open_clip loads as `local-dir:`, weights in half precision."""
+    folder.mkdir(exist_ok=True)
+    save_file(
+        {name: value.half().contiguous() for name, value in clip.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    tokens.save_pretrained(folder)
+    preprocess = {
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "size": RESOLUTION,
+        "interpolation": "bicubic",
+    }
+    document = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
 def main() -> None:
     """Run the recipe."""
     parser = recipe(__doc__, steps=3000, batch=96, learning_rate=2e-3)
@@ -71,19 +91,14 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    renders = load(options.renders)
-    vae = AutoencoderTiny.from_pretrained(options.work / "autoencoder")
-    latents = encode(renders, vae, options.work / f"latents-{options.renders.name}.pt")
-    images = torch.from_numpy(renders.images).permute(0, 3, 1, 2)
-    labels = renders.records()
-    count = len(renders) - options.held_out
+    views = Views(options.renders, options.work, options.held_out, options.device)
+    labels = views.renders.records()
     tokens = tokenizer(captions.vocabulary())
     config = configuration(len(tokens), tokens.eos_token_id)
     torch.manual_seed(0)
     model = Contrast(open_clip.model.CLIP(**config))
     if options.start:
-        taken = take_over(model, options.start, "clip.")
-        print(f"took over {taken} tensors from {options.start.name}")
+        take_over(model, options.start, "clip.")
     model.to(options.device)
 
     def caption(row: int, rng: np.random.Generator) -> str:
@@ -97,8 +112,7 @@ def main() -> None:
         return told
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        rows = torch.randint(count, (options.batch,), generator=generator)
-        batch = views(images, latents[0], vae, rows, generator).to(options.device)
+        rows, batch = views.draw(options.batch, generator)
         rng = np.random.default_rng(step)
         value: Tensor = model(batch, ids([caption(row, rng) for row in rows.tolist()]))
         return value
@@ -106,10 +120,9 @@ def main() -> None:
     def snapshot(average: Contrast, step: int) -> None:
         average.eval()
         rng = np.random.default_rng(0)
-        texts = [captions.explicit(labels[row], rng) for row in range(count, len(labels))]
-        held = (images[count:].float() / 127.5 - 1).to(options.device)
+        texts = [captions.explicit(labels[row], rng) for row in range(views.count, len(labels))]
         with torch.inference_mode():
-            seen, said, _ = average.clip(held, ids(texts))
+            seen, said, _ = average.clip(views.held(), ids(texts))
         true = (seen * said).sum(1)
         wrong = (seen * said.roll(1, 0)).sum(1)
         print(f"  true pair above a shuffled one: {(true > wrong).float().mean():.3f}", flush=True)
@@ -125,22 +138,7 @@ def main() -> None:
         average=0.998,
         snapshot=snapshot,
     )
-    folder = options.work / "clip"
-    folder.mkdir(exist_ok=True)
-    clip = average.eval().clip
-    save_file(
-        {name: value.half().contiguous() for name, value in clip.state_dict().items()},
-        folder / "open_clip_model.safetensors",
-    )
-    tokens.save_pretrained(folder)
-    preprocess = {
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
-        "size": RESOLUTION,
-        "interpolation": "bicubic",
-    }
-    document = {"model_cfg": config, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(document, indent=2) + "\n")
+    publish(average.eval().clip, tokens, config, options.work / "clip")
 
 
 if __name__ == "__main__":

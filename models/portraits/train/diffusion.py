@@ -50,9 +50,9 @@ def main() -> None:
     if options.start and options.start.is_dir():
         for part in ("unet", "text_encoder"):
             for file in (options.start / part).glob("*.safetensors"):
-                print(f"took over {take_over(model, file, f'{part}.')} tensors of the {part}")
+                take_over(model, file, f"{part}.")
     elif options.start:
-        print(f"took over {take_over(model, options.start)} tensors from {options.start.name}")
+        take_over(model, options.start)
     model.to(options.device)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:

@@ -106,8 +106,8 @@ def train(
     return averaged
 
 
-def take_over(model: nn.Module, start: Path, prefix: str = "") -> int:
-    """Load what fits by name and shape from another run, in place; return how many tensors.
+def take_over(model: nn.Module, start: Path, prefix: str = "") -> None:
+    """Load what fits by name and shape from another run, in place.
 
     Args:
         model: What takes over.
@@ -121,7 +121,7 @@ def take_over(model: nn.Module, start: Path, prefix: str = "") -> int:
     own = model.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(fitting, strict=False)
-    return len(fitting)
+    print(f"took over {len(fitting)} of {len(own)} tensors from {start}", file=sys.stderr)
 
 
 def _save(
