@@ -1,7 +1,7 @@
 """Plugins as a benchmark names them: built with their options and with what the run fills in."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,12 @@ class Supply:
 
     def _anchored(self, component: Component) -> dict[str, Any]:
         """Return options with paths that exist beside the spec made absolute."""
-        return {
-            name: str(self.spec.folder / value) if self._is_path(value) else value
-            for name, value in component.options.items()
-        }
+        return {name: self._absolute(value) for name, value in component.options.items()}
+
+    def _absolute(self, value: Any) -> Any:
+        if isinstance(value, Mapping):  # a probe with options of its own
+            return {name: self._absolute(below) for name, below in value.items()}
+        return str(self.spec.folder / value) if self._is_path(value) else value
 
     def _is_path(self, value: Any) -> bool:
         looks = isinstance(value, str) and ("/" in value or bool(Path(value).suffix))

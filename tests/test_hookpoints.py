@@ -92,6 +92,10 @@ def test_a_discovery_dissects_there_and_says_why(tmp_path):
             [f"transformer_blocks.{i}" for i in (6, 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11)],
             tuple(f"transformer_blocks.{i}" for i in (6, 0, 2, 4, 8, 10)),
         ),
+        (
+            ["mid_block", "up_blocks.0", "up_blocks.1", "encoder_hidden_states"],
+            ("mid_block", "up_blocks.0"),
+        ),
         (["block"], ("block",)),
     ],
 )  # fmt: skip

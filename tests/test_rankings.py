@@ -46,9 +46,12 @@ def test_activation_weight_by_hand():
     latents[0, 1, 3], latents[1, 2, 3] = 2.0, 4.0
     directions = np.zeros_like(code.directions)
     directions[1, 1, 3], directions[1, 2, 3] = 0.5, 0.25
-    effects = activation_weight()(iter([replace(code, latents=latents, directions=directions)]))
-    assert effects[1, 3] == pytest.approx((2 * 0.5 + 4 * 0.25) / 2)
-    assert np.count_nonzero(effects) == 1
+    shown = replace(code, latents=latents, directions=directions)
+    both = activation_weight()(iter([replace(shown, labels=np.array([1, 1]))]))
+    assert both[1, 3] == pytest.approx((2 * 0.5 + 4 * 0.25) / 2)
+    assert np.count_nonzero(both) == 1
+    second = activation_weight()(iter([replace(shown, labels=np.array([0, 1]))]))
+    assert second[1, 3] == pytest.approx(4 * 0.25), "of the images of the class alone"
 
 
 def test_contrast_by_hand():

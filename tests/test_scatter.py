@@ -44,7 +44,7 @@ def test_single_images_keep_the_variance_that_is_known_in_form():
 
 
 def test_a_corrected_share_of_next_to_nothing_still_has_an_interval():
-    """A correction may leave 1e-9 of a class, and its spread a part of a unit: df would be 1e-8."""
+    """A correction may leave 1e-9 of a class, of a part of a unit: df would be 1e-8."""
     p = np.array([1 - 1e-9, 1e-9])
     cov = 1e-10 * np.array([[1, -1], [-1, 1]])
     found = Shares(p, cov, np.array(200), np.array(8), np.array(7.0), hard=False)

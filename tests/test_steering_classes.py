@@ -116,7 +116,8 @@ def test_doses_calibration_and_assignment_reach_an_uneven_target(names):
     """Steering is perfect here, so the shares steered to are the shares wanted."""
     model, probe, found = Crowd(len(names)), Exact(names), dissected(names)
     n = len(names) * 60
-    found = with_doses(model, probe, found, asked(2 * n, "doses"), (1.0, 2.0), 16)
+    requests = asked(2 * n, "doses")
+    found = with_doses(model, probe, found, {1.0: requests[:n], 2.0: requests[n:]}, 16)
     for dose in found.doses:
         counts = np.array(dose.counts)
         assert counts.sum() == n

@@ -13,8 +13,10 @@ from audit.errors import InputError, RefusedError, ResourceError, SpecError
 from audit.features.concept_edit import cross_attention, edited
 from audit.features.prompt_embeddings import embed
 from audit.features.semantic_guidance import Strengths, guidance
+from audit.images.assignment import Assignment
 from audit.mitigations.adapter import adapter
-from audit.mitigations.fair_guidance import fair_guidance
+from audit.mitigations.fair_guidance import FairGuidance, fair_guidance
+from audit.mitigations.rejection import rejection
 from audit.mitigations.share_search import ShareSearch
 from audit.mitigations.uce import uce
 from audit.testing.models import check_mitigation
@@ -163,12 +165,36 @@ def test_pushes_add_up_from_the_original_weights_until_the_interval_is_inside(sd
     assert torch.equal(layer.weight.data, original)
 
 
+def test_pushes_that_were_never_tried_are_not_taken(sd):
+    layer = next(iter(cross_attention(sd.pipeline.pipe.unet, 16).values()))
+    original = layer.weight.data.clone()
+    probe = Thermometer(layer, original)
+    mitigation = uce(
+        target=EVEN, words=WORDS, concepts=["nurse"], probe=f"{__name__}:thermometer", steps=1,
+        images=16, rounds=2,
+    )  # fmt: skip
+    search = mitigation.search
+    mitigation.search = ShareSearch(**{**vars(search), "probe": probe})
+    with mitigation.applied(sd):
+        found = layer.weight.data.clone()
+    assert len(probe.pushed) == 2
+    assert float((found - original).norm()) == pytest.approx(probe.pushed[1], rel=1e-6)
+
+
+def test_a_guide_may_have_options():
+    by_name = rejection(target=EVEN, probe="constant")
+    tuned = rejection(target=EVEN, probe={"name": "constant", "answer": "woman"})
+    assert by_name.fingerprint != tuned.fingerprint
+    with pytest.raises(SpecError, match="needs a `name`"):
+        rejection(target=EVEN, probe={"weights": "x"})
+
+
 def thermometer():
     return Thermometer(SimpleNamespace(weight=torch.zeros(1)), torch.zeros(1))
 
 
 def test_a_share_settles_by_its_interval_not_by_itself():
-    search = ShareSearch(thermometer(), "gender", EVEN["gender"], 32, 1, 0.5, 0.2, 1, 1.0, 0)
+    search = ShareSearch(thermometer(), "gender", EVEN["gender"], 32, 1, 0.5, 0.2, 1, 1.0, 16, 0)
     half = np.array([0.5, 0.5])
     assert search.settled(half, 32)
     assert not search.settled(half, 16), "an even split of 16 may come from shares .27 to .73"
@@ -249,6 +275,11 @@ def test_each_image_is_guided_to_its_own_class(sd):
     signs = [mitigation.signs(request) for request in requests(40)]
     assert all(sorted(pair) == [-1.0, 1.0] for pair in signs)
     assert abs(sum(pair[0] for pair in signs)) <= 4
+    races = ("Black", "Asian", "White", "Indian")
+    four = FairGuidance(races, Assignment(races, dict.fromkeys(races, 0.25)), mitigation.strengths)
+    for request in requests(8):
+        assert sum(four.signs(request)) == pytest.approx(0), "that all are people cancels"
+        assert max(four.signs(request)) == 1
     check_mitigation(
         lambda: fair_guidance(target=EVEN, words=WORDS), sd, requests(3), tolerance=1,
         others=[lambda: fair_guidance(target=EVEN, words=WORDS, scale=5.0)],

@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 from audit.errors import InputError
 from audit.features.study import Study
 from audit.images.assignment import Assignment
+from audit.images.memory import fitting
 from audit.types import Moment, Request
 
 _HELD = 8
@@ -67,16 +68,15 @@ def class_directions(
     """
     means = {name: ClassMeans() for name in names}
     counts = torch.zeros(len(study.classes))
-    for start in range(0, len(requests), _HELD):
-        with ExitStack() as hooks:
-            for name, mean in means.items():
-                hooks.enter_context(study.model.hooked(name, mean.edit))
-            images = study.model.generate(requests[start : start + _HELD]).images
-        read = torch.from_numpy(study.read(images))
-        members = one_hot(read.clamp(min=0), len(counts)).float() * (read >= 0)[:, None]
-        counts += members.sum(0)
-        for mean in means.values():
-            mean.add(members)
+    with ExitStack() as hooks:
+        for name, mean in means.items():
+            hooks.enter_context(study.model.hooked(name, mean.edit))
+        for _, drawing in fitting(study.model, requests, _HELD):
+            read = torch.from_numpy(study.read(drawing.images))
+            members = one_hot(read.clamp(min=0), len(counts)).float() * (read >= 0)[:, None]
+            counts += members.sum(0)
+            for mean in means.values():
+                mean.add(members)
     if counts.amin() < 2:
         scarce = study.classes[int(counts.argmin())]
         raise InputError(

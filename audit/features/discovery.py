@@ -11,34 +11,34 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from audit.errors import InputError
 from audit.features import dissection, hookpoints, sae_formats
 from audit.features.dissecting import dissect
 from audit.features.dissection import Dissection
 from audit.features.dose_response import with_doses
 from audit.features.recorded import (
-    ACTIVATIONS,
     SECOND,
     SECOND_SEED,
     TOKENS,
     Recorded,
     keep_sae,
     open_recorded,
+    open_recording,
     record,
     train_sae,
 )
-from audit.features.recording import Recording
 from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.spec.spec import Features
 from audit.storage.weights import fingerprint
 from audit.types import Model, Probe
 
-SCHEME = 3
+SCHEME = 4
 """Enters the name of the folder; raised when this code finds other things in the same model."""
 SCALES = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Of the dose-response, in units of what a latent typically shows in images of its class."""
-DOSE_IMAGES = 20
-"""Images steered to each class with each scale."""
+DOSE_IMAGES = 40
+"""Images steered with each scale, to every class equally often."""
 log = logging.getLogger(__name__)
 
 
@@ -77,15 +77,18 @@ def discover(
     study.check()
     given = sae_formats.load(Path(wanted.sae.path)) if wanted.sae.path else None
     study, choice = _placed(study, folder, progress)
+    if given:
+        _check_width(given, study)
     wanted = study.wanted
-    sae = given.fingerprint if given else (wanted.sae.model_dump_json(), TOKENS)
-    made_of = (SCHEME, study.drawing, wanted.images, wanted.hookpoint, sae)
+    drawn = (SCHEME, study.drawing, wanted.images, wanted.hookpoint)
+    sae = given.fingerprint if given else fingerprint(wanted.sae.model_dump_json(), TOKENS)
     ranking = (wanted.ranking.name, sorted(wanted.ranking.options.items()), wanted.top)
-    asked = (wanted.attribute, ranking, tuple(scales), wanted.stability, choice is not None)
-    found_in = folder / fingerprint(*made_of, *asked)
+    tried = choice and tuple(candidate.hookpoint for candidate in choice.candidates)
+    asked = (wanted.attribute, ranking, tuple(scales), wanted.stability, tried)
+    found_in = folder / fingerprint(*drawn, sae, *asked)
     if (found_in / dissection.FILE).is_file():
         return dissection.load(found_in)
-    recorded = _recorded(study, folder / fingerprint(*made_of), given, progress)
+    recorded = _recorded(study, folder / fingerprint(*drawn), f"sae-{sae}", given, progress)
     with _whole(found_in) as scratch:
         progress(f"ranking latents for {wanted.attribute}")
         found = dissect(study, recorded, scratch)
@@ -93,8 +96,9 @@ def discover(
             found = replace(found, evidence={**found.evidence, "hookpoints": choice.plain()})
         if scales:
             progress(f"dose-response of {wanted.attribute} over {len(scales)} scales")
-            doses = study.requests("doses", DOSE_IMAGES * len(study.classes) * len(scales))
-            found = with_doses(model, probe, found, doses, scales, batch_size)
+            # The same prompts under every scale, with seeds of its own.
+            doses = {scale: study.requests(f"doses/{scale:g}", DOSE_IMAGES) for scale in scales}
+            found = with_doses(model, probe, found, doses, batch_size)
         found.save(scratch)
     return replace(found, folder=found_in)
 
@@ -113,29 +117,39 @@ def _placed(
     return replace(study, wanted=wanted), choice
 
 
+def _check_width(sae: SAE, study: Study) -> None:
+    """See that a given SAE reads what passes at the hookpoint, before anything is drawn."""
+    channels = study.model.hookpoints.get(study.wanted.hookpoint)
+    width = sae.config["width"]
+    if channels is not None and sae.config["layout"] == "positions" and width != channels:
+        raise InputError(
+            f"the SAE reads tokens of width {width}, and {study.wanted.hookpoint} has {channels}"
+        )
+
+
 def _recorded(
-    study: Study, home: Path, given: SAE | None, progress: Callable[[str], None]
+    study: Study, home: Path, sae: str, given: SAE | None, progress: Callable[[str], None]
 ) -> Recorded:
-    """Return the recording in a folder, made where there is none, with the SAEs asked for."""
+    """Return the recording in a folder, and its SAE in one inside; make what is missing."""
     wanted = study.wanted
     if not home.is_dir():
         with _whole(home) as scratch:
             progress(f"drawing {wanted.images} images to dissect the model")
             record(study, study.requests("discovery", wanted.images), scratch)
-            recording = Recording(scratch / ACTIVATIONS)
+    recording, trained = open_recording(home), home / sae
+    if not trained.is_dir():
+        with _whole(trained) as scratch:
             if given is not None:
                 keep_sae(given, recording, scratch)
             else:
                 progress("training the sparse autoencoder")
                 train_sae(wanted, recording, scratch, seed=wanted.seed)
     again = wanted.stability and given is None
-    if again and not (home / SECOND).is_dir():
-        with _whole(home / SECOND) as scratch:
+    if again and not (trained / SECOND).is_dir():
+        with _whole(trained / SECOND) as scratch:
             progress("training it again from another seed")
-            recording = Recording(home / ACTIVATIONS)
             train_sae(wanted, recording, scratch, seed=wanted.seed + SECOND_SEED)
-    recorded = open_recorded(home)
-    return recorded if again else replace(recorded, second=None)
+    return open_recorded(home, trained, second=again)
 
 
 @contextmanager

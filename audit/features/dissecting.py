@@ -19,6 +19,9 @@ from audit.features.study import Study
 from audit.registry import build
 from audit.types import FeatureSet, Floats, StepCodes
 
+POSITIONS = 16_384
+"""Whose codes are held in memory at a time, written out."""
+
 
 def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
     """Fit the heads on a recording, and rank the latents of its SAE.
@@ -95,10 +98,11 @@ def step_codes(
     labels: npt.NDArray[np.int64],
     sae: SAE,
     heads: HClassifier,
-    batch: int = 64,
 ) -> Iterator[StepCodes]:
     """Yield the codes of some images of a recording, step by step, with a baseline of zero."""
     zero = np.zeros((1, 1, 1), np.float32)
+    positions = sae.tokens(recording.at(0, images[:1])).shape[1]
+    batch = max(1, POSITIONS // positions)
     for step in range(recording.steps):
         directions, offsets = (tensor.numpy() for tensor in heads.fold(step, sae))
         for start in range(0, len(images), batch):

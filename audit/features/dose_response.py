@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from audit.errors import SpecError
 from audit.features.calibration import fit
 from audit.features.dissection import Dissection, Dose
 from audit.images.assignment import Assignment
 from audit.images.batches import Array
+from audit.images.memory import fitting
 from audit.registry import build
 from audit.types import Floats, Model, Probe, Readings, Request, State
 
@@ -34,8 +36,7 @@ def with_doses(
     model: Model,
     probe: Probe,
     found: Dissection,
-    requests: Sequence[Request],
-    scales: Sequence[float],
+    doses: Mapping[float, Sequence[Request]],
     batch_size: int,
 ) -> Dissection:
     """Return a dissection with its dose-response, and that of random latents as a control.
@@ -43,24 +44,25 @@ def with_doses(
     Every class is steered to equally often, whatever the target of an audit will be: the response
     of each class is what a target is later reached with. Each scale has requests of its own, so
     that the doses are independent and a curve through them can tell how sure it is. Random latents
-    are drawn for the largest scale alone.
+    are drawn for the largest scale alone, and not where too few others fire.
 
     Args:
         model: That was dissected.
         probe: Reads the images.
         found: The dissection.
-        requests: Split evenly between the scales, in order.
-        scales: Rising.
+        doses: By scale, rising: what is drawn with it.
         batch_size: Images drawn at a time.
     """
-    n = len(requests) // len(scales)
-    doses = [(scale, requests[i * n : (i + 1) * n]) for i, scale in enumerate(scales)]
     responses = list(_respond(model, probe, "steer", found, doses, batch_size))
-    control = _respond(model, probe, "random-features", found, doses[-1:], batch_size)
+    largest = dict(list(doses.items())[-1:])
+    try:
+        control = list(_respond(model, probe, "random-features", found, largest, batch_size))
+    except SpecError:
+        control = []
     measured = tuple(response.dose for response in responses)
     evidence = {
         **found.evidence,
-        "dosed": {"mode": "add", "others": 0.0, "scales": list(map(float, scales))},
+        "dosed": {"mode": "add", "others": 0.0, "scales": list(map(float, doses))},
         "doses": [response.plain() for response in responses],
         "control_doses": [response.plain() for response in control],
         "response": _fitted(measured, found.features.classes),
@@ -87,7 +89,7 @@ def _respond(
     probe: Probe,
     mitigation: str,
     found: Dissection,
-    doses: Sequence[tuple[float, Sequence[Request]]],
+    doses: Mapping[float, Sequence[Request]],
     batch_size: int,
 ) -> Iterator[Response]:
     """Yield the response to each scale of a mitigation, drawn with its requests."""
@@ -95,7 +97,7 @@ def _respond(
     even = dict.fromkeys(classes, 1 / len(classes))
     # The assignment that the mitigation makes of the same shares.
     assignment = Assignment(classes, even)
-    for scale, requests in doses:
+    for scale, requests in doses.items():
         wanted = np.array([assignment(request) for request in requests])
         steering = build("mitigations", mitigation, features=found, target={}, scale=float(scale))
         with steering.applied(model) as steered:
@@ -114,8 +116,8 @@ def _respond(
 def _read(
     model: Model, probe: Probe, requests: Sequence[Request], batch_size: int
 ) -> Iterator[Readings]:
-    for start in range(0, len(requests), batch_size):
-        yield probe.read(model.generate(requests[start : start + batch_size]).images)
+    for _, drawing in fitting(model, requests, batch_size):
+        yield probe.read(drawing.images)
 
 
 def decided(readings: Readings, attribute: str) -> Array:

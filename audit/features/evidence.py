@@ -146,9 +146,10 @@ def best_latents(
         classes: Names of the classes.
     """
     found = []
+    every = rankdata(by_image[~held_out], axis=0)
     for row, name in enumerate(classes):
         learnt, tested = labels[~held_out] == row, labels[held_out] == row
-        ranks = rankdata(by_image[~held_out], axis=0)[learnt].sum(axis=0)
+        ranks = every[learnt].sum(axis=0)
         latent = int(ranks.argmax())  # the AUC of a latent rises with the ranks of its positives
         value = auc(by_image[held_out, latent], tested)
         if value is None:

@@ -121,15 +121,14 @@ def fit(
     weights, biases, accuracy, directions = [], [], [], []
     for step in range(steps):
         h = tokens(step).flatten(1)
-        weight, bias = _head(h[~held_out], labels[~held_out], counts[1], penalty)
+        learnt = h[~held_out]
+        weight, bias = _head(learnt, labels[~held_out], counts[1], penalty)
         guess = (h[held_out] @ weight.T + bias).argmax(1)
         recalls = [(guess == k)[labels[held_out] == k].float().mean() for k in range(len(classes))]
         weights.append(weight)
         biases.append(bias)
         accuracy.append(float(torch.stack(recalls).mean()))
-        means = torch.stack(
-            [h[~held_out][labels[~held_out] == k].mean(0) for k in range(len(classes))]
-        )
+        means = torch.stack([learnt[labels[~held_out] == k].mean(0) for k in range(len(classes))])
         directions.append(means - means.mean(0))
     return HClassifier(
         tuple(classes),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from audit.errors import SpecError, unknown
+from audit.features import prompt_embeddings
 from audit.features.class_means import Push, class_directions
 from audit.features.study import Study
 from audit.images.assignment import Assignment
@@ -22,7 +23,7 @@ from audit.storage import atomic
 
 AUTO = "auto"
 FILE = "hookpoints.json"
-SCHEME = 1
+SCHEME = 2
 STEPS = 10
 """Sampling steps at most: which candidate is strongest shows before the images are good."""
 LEARNT, PUSHED = 64, 32
@@ -110,9 +111,9 @@ def choose(study: Study, folder: Path) -> Choice:
 def candidates(study: Study) -> tuple[str, ...]:
     """Return the candidates of the spec, or the default and others spread over the model.
 
-    Blocks inside other blocks are left out; so are the down blocks of a U-Net, which hand on more
-    than is pushed, and the last block, at which a push would draw into the image what it should
-    make the model draw.
+    Blocks inside other blocks are left out, and so is the text; so are the down blocks of a
+    U-Net, which hand on more than is pushed, and the last block, at which a push would draw into
+    the image what it should make the model draw.
 
     Raises:
         SpecError: a candidate is no hookpoint of the model.
@@ -126,7 +127,8 @@ def candidates(study: Study) -> tuple[str, ...]:
     default, *others = (
         name for name in known if not any(name.startswith(f"{outer}.") for outer in known)
     )
-    others = [name for name in others if not name.startswith("down_blocks")][:-1]
+    blocks = (name for name in others if name != prompt_embeddings.HOOKPOINT)
+    others = [name for name in blocks if not name.startswith("down_blocks")][:-1]
     spread = np.linspace(0, len(others) - 1, min(MOST - 1, len(others))).round()
     return (default, *(others[int(i)] for i in spread))
 

@@ -67,7 +67,8 @@ class LatentEdit:
     def __call__(self, x: Tensor, moment: Moment) -> Tensor:
         """Edit an activation [N, C, H, W] or [N, P, C]."""
         first, last = (round(part * moment.steps) for part in self.window)
-        if not first <= moment.step < last:
+        first = min(first, moment.steps - 1)
+        if not first <= moment.step < max(last, first + 1):  # however few steps, one is edited
             return x
         rows = [self.class_of(request) for request in moment.requests]
         factors = self.factors[rows][:, None].to(x.device)

@@ -1,6 +1,7 @@
-"""What a recording pass leaves: activations, images, labels, and the SAE trained on them.
+"""What a recording pass leaves: activations, images, labels, and the SAEs trained on them.
 
-Nothing here knows which attribute is asked for, so that all attributes of a model share it.
+Nothing here knows which attribute is asked for, so that all attributes of a model share it. A
+recording serves every SAE of its hookpoint, and has its folder; an SAE has one inside it.
 """
 
 import json
@@ -20,6 +21,7 @@ from audit.features.dose_response import decided
 from audit.features.recording import Recording, mixed
 from audit.features.sae import SAE
 from audit.features.study import Study
+from audit.images.memory import fitting
 from audit.spec.spec import Features
 from audit.types import Request
 
@@ -33,7 +35,7 @@ THRESHOLD = 4096
 SECOND_SEED = 1
 """Added to the seed of an SAE gives that of the one it is compared with."""
 SECOND = "second"
-"""Folder of that SAE, inside that of the recording."""
+"""Folder of that SAE, inside that of the first."""
 ACTIVATIONS, IMAGES, LABELS, HEALTH = "activations.npy", "images.npy", "labels.json", "health.json"
 
 
@@ -73,24 +75,25 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
     recording = Recording(folder / ACTIVATIONS, requests)
     images: npt.NDArray[np.uint8] | None = None
     labels: dict[str, list[int]] = {attribute: [] for attribute in study.probe.classes}
-    for start in range(0, len(requests), study.batch_size):
-        batch = requests[start : start + study.batch_size]
-        with study.model.hooked(study.wanted.hookpoint, recording.edit):
-            pixels = study.model.generate(batch).images
-        if images is None:
-            shape = (len(requests), *pixels.shape[1:])
-            images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
-        images[start : start + len(batch)] = pixels
-        readings = study.probe.read(pixels)
-        for attribute, read in labels.items():
-            read += decided(readings, attribute).tolist()
+    start = 0
+    with study.model.hooked(study.wanted.hookpoint, recording.edit):
+        for batch, drawing in fitting(study.model, requests, study.batch_size):
+            if images is None:
+                shape = (len(requests), *drawing.images.shape[1:])
+                images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
+            images[start : start + len(batch)] = drawing.images
+            start += len(batch)
+            readings = study.probe.read(drawing.images)
+            for attribute, read in labels.items():
+                read += decided(readings, attribute).tolist()
     (folder / LABELS).write_text(json.dumps(labels) + "\n", "utf-8")
 
 
 def train_sae(wanted: Features, recording: Recording, folder: Path, *, seed: int) -> None:
     """Train an SAE on the recording of the images that are not held out; keep it in a folder."""
     tests = held_out(recording.file.shape[1])
-    width = recording.file.shape[2]
+    shape = recording.file.shape
+    width = shape[2] if len(shape) == 5 else shape[-1]  # [T, N, C, H, W] or [T, N, P, C]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k)
@@ -122,21 +125,39 @@ def keep_sae(sae: SAE, recording: Recording, folder: Path) -> None:
     (folder / HEALTH).write_text(json.dumps(asdict(health)) + "\n", "utf-8")
 
 
-def open_recorded(folder: Path) -> Recorded:
-    """Read what `record` and `train_sae` wrote, and the second SAE if there is one.
+def open_recording(folder: Path) -> Recording:
+    """Open the activations that `record` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        return Recording(folder / ACTIVATIONS)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: damaged recording, remove it: {error}") from error
+
+
+def open_recorded(folder: Path, trained: Path, *, second: bool) -> Recorded:
+    """Read what `record` wrote into a folder, and `train_sae` into another.
+
+    Args:
+        folder: Of the recording.
+        trained: Of the SAE.
+        second: Whether one from another seed is there to compare it with.
 
     Raises:
         InputError: a file is missing or damaged.
     """
+    recording = open_recording(folder)
     try:
         labels = json.loads((folder / LABELS).read_text("utf-8"))
         return Recorded(
-            Recording(folder / ACTIVATIONS),
+            recording,
             np.load(folder / IMAGES, "r"),
             {attribute: np.array(read, np.int64) for attribute, read in labels.items()},
-            autoencoder.load(folder),
-            json.loads((folder / HEALTH).read_text("utf-8")),
-            autoencoder.load(folder / SECOND) if (folder / SECOND).is_dir() else None,
+            autoencoder.load(trained),
+            json.loads((trained / HEALTH).read_text("utf-8")),
+            autoencoder.load(trained / SECOND) if second else None,
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error

@@ -97,7 +97,7 @@ def mixed(tokens: Iterator[Tensor], *, size: int, count: int, seed: int) -> Iter
             held += len(fresh[-1])
         pool = torch.cat(fresh)
         pool = pool[torch.randperm(len(pool), generator=generator)]
-        for _ in range(min(count, _POOL // 2)):
+        for _ in range(min(count, len(pool) // size // 2)):
             yield pool[:size]
             pool = pool[size:]
             count -= 1

@@ -14,6 +14,8 @@ AUXILIARY = 1 / 32
 """Weight of AuxK (Gao et al. 2024)."""
 DEAD_AFTER = 200_000
 """Tokens without firing after which a latent counts as dead in training."""
+HEALTH_BATCH = 8192
+"""Tokens encoded at a time while health is measured."""
 THRESHOLD_RATE = 0.01
 """Of the moving average that becomes BatchTopK's threshold."""
 
@@ -127,10 +129,13 @@ def health(sae: SAE, steps: Iterable[Tensor]) -> Health:
     total = torch.zeros_like(sae.encoder_bias, dtype=torch.float64)
     unexplained, active, count = [], 0, 0
     for x in steps:
-        values, indices = sae.sparse(x)
-        unexplained.append(float(fvu(x, sae.decode(values, indices))))
-        total.index_add_(0, indices.flatten(), values.flatten().double())
-        active += int((values > 0).sum())
+        left = 0.0
+        for part in torch.split(x, HEALTH_BATCH):
+            values, indices = sae.sparse(part)
+            left += float((part - sae.decode(values, indices)).square().sum())
+            total.index_add_(0, indices.flatten(), values.flatten().double())
+            active += int((values > 0).sum())
+        unexplained.append(left / float((x - x.mean(0)).square().sum()))
         count += len(x)
     sae.mean_activation.copy_(total / count)
     # Those of other programs need not be of length 1.

@@ -8,6 +8,7 @@ import numpy as np
 from audit.errors import SpecError
 from audit.features.dose_response import decided
 from audit.images.batches import Array
+from audit.images.memory import fitting
 from audit.spec.planning import UNCONDITIONAL, seed
 from audit.spec.spec import Features
 from audit.types import Images, Model, Probe, Request
@@ -77,10 +78,5 @@ class Study:
 
     def draw(self, requests: Sequence[Request]) -> Array:
         """Draw requests with the model as it is, and return [N] what is read from them."""
-        batches = range(0, len(requests), self.batch_size)
-        return np.concatenate(
-            [
-                self.read(self.model.generate(requests[at : at + self.batch_size]).images)
-                for at in batches
-            ]
-        )
+        drawn = fitting(self.model, requests, self.batch_size)
+        return np.concatenate([self.read(drawing.images) for _, drawing in drawn])

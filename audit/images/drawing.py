@@ -1,8 +1,6 @@
 """Drawing in batches, whatever goes wrong: memory runs out, a request fails, a request kills."""
 
-import gc
 import logging
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audit.errors import AuditError, ResourceError
+from audit.errors import AuditError
+from audit.images.memory import halved, out_of_memory
 from audit.storage.store import MAX_ATTEMPTS, Store, key
 from audit.types import Mitigation, Model, Request, State
 
@@ -86,9 +85,10 @@ class Drawer:
                 self._forgive(batch)
                 raise
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-                if _is_out_of_memory(error):
+                if out_of_memory(error):
                     self._forgive(batch)
-                    waiting = [*self._halved(batch, error), *waiting]
+                    self.batch_size = halved(len(batch), error)
+                    waiting = [*self._split(batch), *waiting]
                 else:
                     log.warning("drawing failed: %s: %s", type(error).__name__, error)
                     waiting = [*([request] for request in batch), *waiting]
@@ -115,34 +115,9 @@ class Drawer:
         size = self.batch_size
         return [list(requests[i : i + size]) for i in range(0, len(requests), size)]
 
-    def _halved(self, batch: Sequence[Request], error: Exception) -> list[list[Request]]:
-        if len(batch) == 1:
-            raise ResourceError(
-                "one image does not fit into memory; draw smaller images, in half precision, or"
-                " on another device"
-            ) from error
-        gc.collect()
-        if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_available():
-            cuda.empty_cache()
-        self.batch_size = len(batch) // 2
-        log.warning("out of memory: going on with batches of %d", self.batch_size)
-        return self._split(batch)
-
     def _attempts(self, request: Request) -> int:
         return self.store.attempts(self.arm.key(request))
 
     def _forgive(self, batch: Sequence[Request]) -> None:
         for request in batch:
             self.store.forget_attempts(self.arm.key(request))
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether an error is lack of memory; torch has a class for it and several other texts."""
-    said = str(error)
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "out of memory" in said
-        or "can't allocate memory" in said
-        or "CUBLAS_STATUS_ALLOC_FAILED" in said
-    )

@@ -75,8 +75,12 @@ def random_features(
     mass = features.sae.mean_activation.double().cpu().numpy()
     taken = {latent for ids in found.latents.values() for latent in ids}
     free = [latent for latent in np.argsort(mass) if mass[latent] > 0 and latent not in taken]
-    if len(free) < 2 * len(taken):
-        raise SpecError(f"random-features: only {len(free)} latents beside the feature set fire")
+    needed = sum(map(len, found.latents.values()))
+    if len(free) < needed:
+        raise SpecError(
+            f"random-features: needs {needed} latents that fire beside the feature set, and only"
+            f" {len(free)} do: keep fewer, with `top`"
+        )
     generator = np.random.default_rng(draws)
     latents = {}
     for name, ids in found.latents.items():

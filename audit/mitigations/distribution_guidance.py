@@ -30,7 +30,8 @@ def distribution_guidance(
     Args:
         features: The feature set, whose h-classifier guides; no SAE is used.
         target: By attribute: the share wanted of each class.
-        strength: Logits by which one step moves an image that is wholly wrong; 0 changes nothing.
+        strength: About the logits by which one step moves an image that is wholly wrong towards
+            its class, and away from the other of two; 0 changes nothing.
         seed: Of the draw.
     """
     found, heads, sae = features.features, features.heads, features.sae
@@ -46,7 +47,7 @@ def distribution_guidance(
         logits = tokens.flatten(1) @ weight.T + bias
         rows = torch.tensor([assignment(request) for request in moment.requests])
         wanted = one_hot(rows, weight.shape[0]).to(x.device)
-        # Scaled so that a strength of 1 moves a wholly wrong image by about one logit.
+        # Scaled so that a strength of 1 moves the logits of a wholly wrong image by about one.
         gradient = (wanted - logits.softmax(1)) @ weight / weight.square().sum(1).mean()
         return x + sae.activation(strength * gradient.reshape(tokens.shape), like=x)
 

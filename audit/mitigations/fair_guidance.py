@@ -32,7 +32,7 @@ class FairGuidance:
         self.assignment = assignment
         self.strengths = strengths
         self.fingerprint = fingerprint(
-            "fair-guidance", self.prompts, assignment.fingerprint, strengths
+            "fair-guidance", 2, self.prompts, assignment.fingerprint, strengths
         )
         self._embedded: dict[str, Tensor] = {}
 
@@ -55,9 +55,12 @@ class FairGuidance:
             yield model
 
     def signs(self, request: Request) -> list[float]:
-        """Return 1 for the class that a request is drawn, and -1 for all others."""
-        own = self.assignment(request)
-        return [1.0 if i == own else -1.0 for i in range(len(self.prompts))]
+        """Return 1 for the class that a request is drawn, and what makes it 0 in all for others.
+
+        So what all classes have in common, that they say a person, is pushed neither way.
+        """
+        own, others = self.assignment(request), len(self.prompts) - 1
+        return [1.0 if i == own else -1.0 / others for i in range(others + 1)]
 
 
 def fair_guidance(

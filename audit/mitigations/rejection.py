@@ -8,12 +8,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from audit.errors import SpecError, unknown
+from audit.errors import SpecError
 from audit.images.assignment import Assignment
-from audit.registry import build
+from audit.mitigations.guide import guide
 from audit.storage.weights import fingerprint
 from audit.types import Drawing, Edit, Model, Probe, Request, State
 
@@ -86,8 +87,9 @@ def rejection(
     *,
     target: Mapping[str, Mapping[str, float]],
     attribute: str = "gender",
-    probe: str = "dlib",
+    probe: str | Mapping[str, Any] = "dlib",
     attempts: int = 8,
+    device: str = "cpu",
     seed: int = 0,
 ) -> Rejection:
     """Draw a class for every image, and images until the probe reads it.
@@ -95,8 +97,10 @@ def rejection(
     Args:
         target: By attribute: the share wanted of each class.
         attribute: The one that is selected for.
-        probe: Plugin that reads the candidates; should not judge the result.
+        probe: Plugin that reads the candidates, by its name or with options; should not judge the
+            result.
         attempts: Images drawn of a request at most.
+        device: Of the probe.
         seed: Of the draw of classes.
 
     Raises:
@@ -104,9 +108,7 @@ def rejection(
     """
     if attempts < 1:
         raise SpecError(f"rejection: attempts must be at least 1, not {attempts}")
-    reader: Probe = build("probes", probe)
-    if attribute not in reader.classes:
-        raise SpecError(f"rejection: {unknown('attribute', attribute, reader.classes)}")
+    reader = guide("rejection", probe, attribute, device)
     classes = reader.classes[attribute]
     shares = target.get(attribute) or dict.fromkeys(classes, 1 / len(classes))
     return Rejection(reader, attribute, Assignment(classes, shares, seed=seed), attempts)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audit.images.memory import fitting
 from audit.images.rewriting import with_article
 from audit.statistics.intervals import wilson
 from audit.types import Floats, Model, Probe, Request
-
-BATCH = 16
-"""Images drawn at a time while shares are measured."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,7 @@ class ShareSearch:
     tolerance: float
     steps: int
     guidance_scale: float
+    batch_size: int
     seed: int
 
     def shares(self, model: Model, concept: str) -> tuple[Floats, int]:
@@ -35,9 +34,8 @@ class ShareSearch:
         counts = np.zeros(len(self.target))
         own = self.probe.classes[self.attribute]
         columns = [own.index(name) for name in self.target]
-        for start in range(0, self.images, BATCH):
-            numbers = range(start, min(start + BATCH, self.images))
-            drawn = model.generate([self._request(concept, prompt, i) for i in numbers])
+        asked = [self._request(concept, prompt, i) for i in range(self.images)]
+        for _, drawn in fitting(model, asked, self.batch_size):
             read = self.probe.read(drawn.images).probabilities[self.attribute][:, columns]
             seen = read[~np.isnan(read).any(axis=1)].argmax(axis=1)
             counts += np.bincount(seen, minlength=len(counts))

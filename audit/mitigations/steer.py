@@ -24,8 +24,8 @@ from audit.types import FeatureSet, Model
 
 MODES = ("multiply", "add", "assign")
 _ONLY_ALL = (
-    "steer: `scale: auto` is calibrated for mode add of all latents at all positions and steps;"
-    " give a number"
+    "steer: `scale: auto` is calibrated for mode add of all latents at all positions and steps,"
+    " others removed, without asyrp; give a number"
 )
 
 
@@ -115,7 +115,8 @@ def steer(
     assignment = Assignment(found.classes, shares, seed=seed, draw=draw)
     calibration = None
     if scale == "auto":
-        if (mode, others, top, positions, start, stop) != ("add", None, None, None, 0, 1):
+        asked = (mode, others or 0, top, positions, start, stop, asyrp, leak_decoder_bias)
+        if asked != ("add", 0, None, None, 0, 1, False, False):
             raise SpecError(_ONLY_ALL)
         calibration = calibrate(features.doses, found.classes, shares, limit)
         scale = calibration.chosen.scale

@@ -18,10 +18,10 @@ from audit.features.concept_edit import cross_attention, edited, swapped
 from audit.features.prompt_embeddings import embed
 from audit.features.stock_pipeline import stable_diffusion
 from audit.images.wording import worded
+from audit.mitigations.guide import guide
 from audit.mitigations.share_search import ShareSearch
-from audit.registry import build
 from audit.storage.weights import fingerprint
-from audit.types import Floats, Model, Probe
+from audit.types import Floats, Model
 
 
 class ConceptEditing:
@@ -47,9 +47,9 @@ class ConceptEditing:
         """Reads the shares that pushes follow; None where pushes are given."""
         self.attribute = search.attribute if search else None
         self.fingerprint = fingerprint(
-            "uce", self.concepts, self.words, self.preserve, ridge,
+            "uce", 2, self.concepts, self.words, self.preserve, ridge,
             None if pushes is None else pushes.tolist(),
-            search and (search.probe.fingerprint, {**vars(search), "probe": ""}),
+            search and (search.probe.fingerprint, {**vars(search), "probe": "", "batch_size": 0}),
         )  # fmt: skip
         self._pushes = pushes
         self._weights: dict[str, list[Tensor]] = {}
@@ -87,16 +87,16 @@ class ConceptEditing:
         pipe, search = stable_diffusion(model, "uce"), self.search
         wanted = np.array(list(search.target.values()))
         pushes = np.zeros((len(self.concepts), len(self.words)))
-        left = list(range(len(self.concepts)))
-        for _ in range(search.rounds):
+        for last in reversed(range(search.rounds)):
             with swapped(_layers(pipe), self.weights(pipe, pushes)):
-                read = {i: search.shares(model, self.concepts[i]) for i in left}
-            left = [i for i in left if not search.settled(*read[i])]
+                # All of them: the pushes of one concept move the others too.
+                read = [search.shares(model, concept) for concept in self.concepts]
+            left = [i for i, found in enumerate(read) if not search.settled(*found)]
+            if not left or not last:
+                break
             for i in left:
                 shares, n = read[i]
                 pushes[i] += search.rate * (wanted - shares) * (n > 0)
-            if not left:
-                break
         return pushes
 
 
@@ -109,13 +109,15 @@ def uce(
     preserve: Sequence[str] = (),
     ridge: float = 0.5,
     words: Mapping[str, Mapping[str, str]] | None = None,
-    probe: str = "dlib",
+    probe: str | Mapping[str, Any] = "dlib",
     images: int = 32,
     rounds: int = 10,
     rate: float = 0.5,
     tolerance: float = 0.2,
     steps: int = 50,
     guidance_scale: float = 7.5,
+    batch_size: int = 16,
+    device: str = "cpu",
     seed: int = 0,
 ) -> ConceptEditing:
     """Edit concepts of a text-to-image model like Stable Diffusion 1 and 2 towards the target.
@@ -128,13 +130,16 @@ def uce(
         preserve: Concepts that are held where they are.
         ridge: λ of the closed form: how much the weights resist.
         words: By attribute and class: the word for it, where there is no built-in one.
-        probe: Plugin that reads the shares if `alphas` is not given; should not judge the result.
+        probe: Plugin that reads the shares if `alphas` is not given, by its name or with options;
+            should not judge the result.
         images: Drawn of each concept and round, from seeds of their own.
         rounds: At most.
         rate: Push for each unit of share that is lacking.
         tolerance: Distance from the target within which both ends of the intervals must lie.
         steps: Of the images drawn.
         guidance_scale: Of the images drawn.
+        batch_size: Images drawn at a time.
+        device: Of the probe.
         seed: Of the images drawn.
 
     Raises:
@@ -148,15 +153,13 @@ def uce(
     if alphas is not None:
         given = _given(concepts, list(said), alphas)
         return ConceptEditing(concepts, said, preserve, ridge, pushes=given)
-    reader: Probe = build("probes", probe)
-    if attribute not in reader.classes:
-        raise SpecError(f"uce: {unknown('attribute', attribute, reader.classes)}")
+    reader = guide("uce", probe, attribute, device)
     for name in said:
         if name not in reader.classes[attribute]:
             raise SpecError(f"uce: {unknown('class', name, reader.classes[attribute])}")
     search = ShareSearch(
         reader, attribute, target[attribute], images, rounds, rate, tolerance, steps,
-        guidance_scale, seed,
+        guidance_scale, batch_size, seed,
     )  # fmt: skip
     return ConceptEditing(concepts, said, preserve, ridge, search=search)
 

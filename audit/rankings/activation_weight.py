@@ -11,19 +11,25 @@ from audit.types import Floats, Ranking, StepCodes
 def activation_weight() -> Ranking:
     """Rank latents by what they add to the logit of a class: Σ (z_i - z'_i) G_{c,i}.
 
-    A mean over images and steps, and a sum over positions. An ablation: for two classes it
-    differs from integrated gradients by one factor an image.
+    A mean over the images of the class and their steps, and a sum over positions. An ablation: it
+    is integrated gradients without the factors J of an image.
     """
     return _rank
 
 
 def _rank(codes: Iterator[StepCodes]) -> Floats:
-    total, count = None, 0
+    total, count = None, None
     for batch in codes:
-        change = (batch.latents - batch.baseline).sum(axis=0)
-        added = (change * batch.directions).sum(axis=1, dtype=np.float64)
+        change = batch.latents - batch.baseline
+        added = np.stack(
+            [
+                (change[batch.labels == c].sum(axis=0) * toward).sum(axis=0, dtype=np.float64)
+                for c, toward in enumerate(batch.directions)
+            ]
+        )
+        here = np.bincount(batch.labels, minlength=len(added))
         total = added if total is None else total + added
-        count += len(batch.labels)
-    if total is None:
+        count = here if count is None else count + here
+    if total is None or count is None:
         raise SpecError("activation-weight: there are no codes to rank")
-    return np.asarray(total / max(count, 1))
+    return np.asarray(total / np.maximum(count, 1)[:, None])

@@ -4,7 +4,8 @@
 
 HELD_OUT is a balanced set of renders and PLANTED one drawn with the planted bias, neither from a
 seed that was trained on. Each is packed in one Parquet file at model resolution, images beside
-labels.
+labels. A third set holds some of HELD_OUT as the unconditional model redraws them: what generated
+images look like, with labels that are known, to measure the errors of probes on.
 """
 
 import argparse
@@ -13,13 +14,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from diffusers import DiffusionPipeline
 from PIL import Image
 
 from models.portraits.dataset import Renders, load
+from models.portraits.redraw import BATCH, redraw
+from models.portraits.train.planting import decoded, encoded
 from models.portraits.truth import population, weights
 
 FOLDER = Path(__file__).with_name("reference")
 COUNT = 2000
+REDRAWN = 1200
+FIRST = 10
+"""Step of 20 from which they are redrawn: half of the signal is left there."""
 QUALITY = 95
 """Of WebP: about 2.5 kB an image of 64 px."""
 COLUMNS = ["gender", "age", "age_class", "race", "monk", "occupation"]
@@ -47,15 +55,29 @@ def pack(renders: Renders, path: Path) -> None:
     table.to_parquet(path, index=False, compression="zstd")
 
 
+def redrawn(renders: Renders) -> Renders:
+    """Return renders as the shipped unconditional model redraws them."""
+    pipe = DiffusionPipeline.from_pretrained(FOLDER.with_name("unconditional")).to(torch.float32)
+    generator = torch.Generator().manual_seed(0)
+    parts = []
+    for start in range(0, len(renders), BATCH):
+        latents = encoded(renders.images[start : start + BATCH], pipe.vqvae)
+        drawn = redraw(pipe, latents, FIRST, generator)
+        parts.append(decoded(drawn, pipe.vqvae))
+    return Renders(np.concatenate(parts), renders.labels)
+
+
 def main() -> None:
-    """Pack both sets."""
+    """Pack all sets."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("held_out", type=Path)
     parser.add_argument("planted", type=Path)
     options = parser.parse_args()
-    pack(balanced(load(options.held_out)), FOLDER / "balanced.parquet")
+    even = balanced(load(options.held_out))
+    pack(even, FOLDER / "balanced.parquet")
+    pack(redrawn(even.take(np.arange(REDRAWN))), FOLDER / "redrawn.parquet")
     planted = load(options.planted)
     pack(planted.take(np.arange(min(COUNT, len(planted)))), FOLDER / "planted.parquet")
 

@@ -40,6 +40,7 @@ def stages(renders: Path, work: Path, device: str) -> dict[str, list[str]]:
             ]
             for name in FINE_TUNED
         },
+        f"redrawn-{renders.name}.pt": ["models.portraits.redraw", *data],
         "classifier/config.json": [f"{recipe}.classifier", *data, *on],
         "clip/open_clip_config.json": [f"{recipe}.clip", *data, *on],
     }

@@ -1,7 +1,8 @@
 """What the readers of portraits see while they learn: renders, redrawn, mirrored, shifted, noised.
 
-Half of each batch went through the autoencoder with a little noise in latent space, so that the
-classifier and the CLIP read generated images as well as they read renders.
+Half of each batch went through the autoencoder with a little noise in latent space, and half of
+these were redrawn by the unconditional model first, so that the classifier and the CLIP read
+generated images as well as they read renders.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
 from models.portraits.dataset import load
+from models.portraits.redraw import name_of
 from models.portraits.train.planting import encode
 
 LATENT_NOISE = 0.15
@@ -24,7 +26,8 @@ class Views:
 
     Args:
         renders: Folder of rendered shards.
-        work: Folder with the autoencoder, and with the latents once they are computed.
+        work: Folder with the autoencoder, with what the unconditional model redrew, and with the
+            latents once they are computed.
         held_out: How many are held out.
         device: Where images are wanted.
     """
@@ -35,15 +38,20 @@ class Views:
         self.latents = encode(self.renders, self.vae, work / f"latents-{renders.name}.pt")[0]
         self.images = torch.from_numpy(self.renders.images).permute(0, 3, 1, 2)
         self.count = len(self.renders) - held_out
+        kept = torch.load(work / name_of(renders), weights_only=True)
+        learnt = kept["rows"] < self.count
+        self.redrawn = kept["rows"][learnt], kept["latents"][learnt]
         self.device = device
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return rows [N] of renders, and the renders [N, 3, H, W] in [-1, 1], half redrawn."""
-        rows = torch.randint(self.count, (size,), generator=generator)
+        """Return rows [N] of renders, and how they are seen, [N, 3, H, W] in [-1, 1]."""
+        rows = torch.randint(self.count, (size - size // 4,), generator=generator)
+        known, latents = self.redrawn
+        chosen = torch.randint(len(known), (size // 4,), generator=generator)
         half = size // 2
-        redrawn = redraw(self.vae, self.latents[rows[half:]].float(), generator)
-        seen = torch.cat([self._plain(rows[:half]), redrawn])
-        return rows, augment(seen, generator).to(self.device)
+        through = torch.cat([self.latents[rows[half:]], latents[chosen]]).float()
+        seen = torch.cat([self._plain(rows[:half]), decode(self.vae, through, generator)])
+        return torch.cat([rows, known[chosen]]), augment(seen, generator).to(self.device)
 
     def held(self) -> Tensor:
         """Return the renders held out, [M, 3, H, W] in [-1, 1], as they are."""
@@ -53,7 +61,7 @@ class Views:
         return self.images[rows].float() / 127.5 - 1
 
 
-def redraw(vae: AutoencoderTiny, latents: Tensor, generator: torch.Generator) -> Tensor:
+def decode(vae: AutoencoderTiny, latents: Tensor, generator: torch.Generator) -> Tensor:
     """Return images [N, 3, H, W] in [-1, 1] decoded from slightly noised latents [N, C, h, w]."""
     strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, generator=generator)
     noise = torch.randn(latents.shape, generator=generator)

@@ -7,6 +7,7 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
+from audit.types import Images
 from models.portraits import captions
 from models.portraits.dataset import Renders
 from models.portraits.truth import COLUMNS, occupations, population, weights
@@ -93,15 +94,24 @@ def encode(renders: Renders, vae: AutoencoderTiny, cache: Path) -> Tensor:
             return kept
     sides = []
     for images in (renders.images, renders.images[:, :, ::-1]):
-        parts = [
-            vae.encode(_tensor(images[i : i + 128])).latents.half()
-            for i in range(0, len(images), 128)
-        ]
+        parts = [encoded(images[i : i + 128], vae).half() for i in range(0, len(images), 128)]
         sides.append(torch.cat(parts))
     latents = torch.stack(sides)
     torch.save(latents, cache)
     return latents
 
 
-def _tensor(images: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+@torch.inference_mode()
+def encoded(images: Images, vae: AutoencoderTiny) -> Tensor:
+    """Return the latents [N, C, h, w] of images [N, H, W, 3]."""
+    plain = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    latents: Tensor = vae.encode(plain / 127.5 - 1).latents
+    return latents
+
+
+@torch.inference_mode()
+def decoded(latents: Tensor, vae: AutoencoderTiny) -> Images:
+    """Return the images [N, H, W, 3] of latents [N, C, h, w]."""
+    plain = vae.decode(latents).sample.clamp(-1, 1).permute(0, 2, 3, 1)
+    images: Images = ((plain + 1) * 127.5).round().byte().numpy()
+    return images

@@ -1,0 +1,75 @@
+"""Renders as the unconditional model draws them: noised up to a step, then drawn to the end.
+
+    python -m models.portraits.redraw RENDERS WORK
+
+What a render shows is kept, and how it is drawn is the model's (SDEdit, Meng et al. 2022,
+arXiv:2108.01073). So there are images with known labels that look like generated ones: the readers
+of portraits learn from them too, and the error cards of probes are measured on them.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler
+from torch import Tensor
+
+from models.portraits.dataset import load
+from models.portraits.train.planting import encode
+
+STEPS = 20
+"""Sampling steps of a whole drawing."""
+FIRST = (8, 16)
+"""Where drawing begins, at random: from step 8, when a third of the signal is left, to 15."""
+BATCH = 64
+
+
+@torch.inference_mode()
+def redraw(
+    pipe: DiffusionPipeline, latents: Tensor, first: int, generator: torch.Generator
+) -> Tensor:
+    """Return latents [N, C, H, W] noised to step `first` of `STEPS` and drawn from there on."""
+    scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(STEPS)
+    scheduler.set_begin_index(first)
+    times = scheduler.timesteps[first:]
+    noise = torch.randn(latents.shape, generator=generator)
+    drawn = scheduler.add_noise(latents, noise, times[:1].expand(len(latents)))
+    for time in times:
+        drawn = scheduler.step(pipe.unet(drawn, time).sample, time, drawn).prev_sample
+    found: Tensor = drawn
+    return found
+
+
+def name_of(renders: Path) -> str:
+    """Return the name of the file that holds what was redrawn of a folder of renders."""
+    return f"redrawn-{renders.name}.pt"
+
+
+def main() -> None:
+    """Redraw some renders and keep rows and latents."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("renders", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--images", type=int, default=4000)
+    options = parser.parse_args()
+    pipe = DiffusionPipeline.from_pretrained(options.work / "unconditional" / "pipeline")
+    pipe = pipe.to(torch.float32)
+    renders = load(options.renders)
+    cache = options.work / f"latents-{options.renders.name}.pt"
+    latents = encode(renders, pipe.vqvae, cache)[0]
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randperm(len(renders), generator=generator)[: options.images]
+    drawn = []
+    for some in torch.split(rows, BATCH):
+        first = int(torch.randint(*FIRST, (1,), generator=generator))
+        drawn.append(redraw(pipe, latents[some].float(), first, generator).half())
+    torch.save(
+        {"rows": rows, "latents": torch.cat(drawn)}, options.work / name_of(options.renders)
+    )
+
+
+if __name__ == "__main__":
+    main()
