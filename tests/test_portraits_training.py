@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from models.portraits.redraw import redraw
 from models.portraits.train import architectures
 from models.portraits.train.autoencoder import CHANNELS, Standardised, build
 from models.portraits.train.loop import cosine, follow, train
@@ -166,3 +167,19 @@ def test_the_text_encoder_learns_to_tell_captions_apart(tmp_path):
     fresh = apart(architectures.text_encoder(tokens))
     learned = apart(read(Told(), tokens, tmp_path / "c.pt", steps=60, batch=8))
     assert learned > 5 * fresh
+
+
+@pytest.mark.parametrize("first", [8, 10, 15])
+def test_what_is_redrawn_is_what_the_model_believes(first):
+    """A network that knows the clean latents draws them from any step on."""
+    clean = torch.randn(3, 8, 16, 16, generator=torch.Generator().manual_seed(0))
+    scheduler = architectures.scheduler()
+
+    def knowing(x, time):
+        a = scheduler.alphas_cumprod[int(time)]
+        noise = (x - a.sqrt() * clean) / (1 - a).sqrt()
+        return SimpleNamespace(sample=a.sqrt() * noise - (1 - a).sqrt() * clean)
+
+    pipe = SimpleNamespace(scheduler=scheduler, unet=knowing)
+    drawn = redraw(pipe, clean, first, torch.Generator().manual_seed(1))
+    assert torch.allclose(drawn, clean, atol=1e-3)
