@@ -107,6 +107,17 @@ def test_the_noisiest_level_is_a_step_of_the_schedule(monkeypatch):
     assert seen[-1] == 999
 
 
+def test_the_same_words_have_the_same_ids_in_every_training(tmp_path):
+    words = ["a portrait of a nurse", "an old man"]
+    first, again = (architectures.tokenizer(words).get_vocab() for _ in range(2))
+    assert first == again
+    assert sorted(first.values()) == list(range(len(first)))
+    architectures.tokenizer(["another"]).save_pretrained(tmp_path)
+    gone_on = architectures.tokenizer_of(tmp_path, words).get_vocab()
+    assert "another</w>" in gone_on
+    assert architectures.tokenizer_of(tmp_path / "none", words).get_vocab() == first
+
+
 def test_known_words_are_one_token_and_any_text_can_be_spelled():
     words = ["a", "portrait", "of", "nurse", "middle-aged"]
     tokens = architectures.tokenizer(words)

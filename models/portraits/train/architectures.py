@@ -3,6 +3,7 @@
 import json
 import string
 from collections.abc import Iterable
+from pathlib import Path
 
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel, UNet2DModel
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -12,6 +13,7 @@ LATENT_CHANNELS = 8
 LATENT_SIZE = 16
 WIDTHS = (64, 128, 192)
 TEXT_WIDTH = 128
+SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 TOKENS = 24
 """Longest caption in tokens, start and end included."""
 
@@ -70,18 +72,28 @@ def tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
         vocab_size=1000,
         end_of_word_suffix="</w>",
         initial_alphabet=list(string.ascii_lowercase + string.digits + string.punctuation),
-        special_tokens=["<|startoftext|>", "<|endoftext|>"],
+        special_tokens=list(SPECIAL),
         show_progress=False,
     )
     # CLIP splits at hyphens; every printable character is kept, so that any prompt can be spelled.
     words = [caption.replace("-", " - ") for caption in captions]
     bpe.train_from_iterator([*words, *words, " ".join(string.printable)], trainer)
     learned = json.loads(bpe.to_str())["model"]
+    # The trainer hands out ids in no fixed order: a resumed training would hear other words.
+    order = [*SPECIAL, *sorted(learned["vocab"].keys() - set(SPECIAL))]
     return CLIPTokenizer(
-        vocab=learned["vocab"],
+        vocab={word: i for i, word in enumerate(order)},
         merges=[tuple(pair) for pair in learned["merges"]],
         model_max_length=TOKENS,
     )
+
+
+def tokenizer_of(start: Path | None, captions: Iterable[str]) -> CLIPTokenizer:
+    """Return the tokenizer in the folder of what is gone on from, or a new one of captions."""
+    if start is not None and (start / "tokenizer.json").exists():
+        found: CLIPTokenizer = CLIPTokenizer.from_pretrained(start)
+        return found
+    return tokenizer(captions)
 
 
 def text_encoder(tokens: CLIPTokenizer) -> CLIPTextModel:

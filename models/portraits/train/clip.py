@@ -19,7 +19,7 @@ from transformers import CLIPTokenizer
 
 from models.portraits import captions
 from models.portraits.dataset import RESOLUTION
-from models.portraits.train.architectures import TOKENS, tokenizer
+from models.portraits.train.architectures import TOKENS, tokenizer_of
 from models.portraits.train.arguments import recipe
 from models.portraits.train.augmentation import Views
 from models.portraits.train.loop import take_over, train
@@ -93,7 +93,8 @@ def main() -> None:
 
     views = Views(options.renders, options.work, options.held_out, options.device)
     labels = views.renders.records()
-    tokens = tokenizer(captions.vocabulary())
+    folder = options.start.parent if options.start else None
+    tokens = tokenizer_of(folder, captions.vocabulary())
     config = configuration(len(tokens), tokens.eos_token_id)
     torch.manual_seed(0)
     model = Contrast(open_clip.model.CLIP(**config))

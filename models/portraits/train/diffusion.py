@@ -42,7 +42,8 @@ def main() -> None:
     torch.manual_seed(0)
     tokens = None
     if options.name == "text-to-image":
-        tokens = architectures.tokenizer(captions.vocabulary())
+        folder = options.start / "tokenizer" if options.start else None
+        tokens = architectures.tokenizer_of(folder, captions.vocabulary())
         encoder = read(batches, tokens, work / "text-encoder.pt")
         model = Velocity(architectures.conditional_unet(), encoder)
     else:
