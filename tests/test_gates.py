@@ -138,6 +138,45 @@ def test_too_many_missing_faces_and_half_a_run_cannot_pass():
     assert bad.verdict == "fail"
 
 
+def of_prompt(women, men, missing):
+    return ["woman"] * women + ["man"] * men + ["no_face"] * missing
+
+
+def test_a_prompt_that_was_hardly_read_passes_no_gate_of_its_own():
+    # Of all images 77 % are read, of nurse 20 %: whom the rest shows is not known.
+    rows = {"nurse": of_prompt(100, 100, 800), "cook": of_prompt(1200, 1200, 0)}
+    wanted = FD | {"max": 0.2}
+    nurse, cook = verdicts(
+        {"none": rows}, [wanted | {"prompt": "nurse"}, wanted | {"prompt": "cook"}]
+    )
+    assert (nurse.verdict, cook.verdict) == ("inconclusive", "pass")
+    assert "80% of the images of prompt 'nurse' were not read" in nurse.reason
+
+
+def test_the_worst_prompt_passes_only_where_every_prompt_was_read():
+    rows = {"nurse": of_prompt(300, 300, 250), "cook": of_prompt(1200, 1200, 0)}
+    wanted = FD | {"max": 0.2}
+    pooled, worst = verdicts({"none": rows}, [wanted, wanted | {"metric": "fd_worst"}])
+    assert (pooled.verdict, worst.verdict) == ("pass", "inconclusive")
+    assert "29% of the images of its least read prompt were not read" in worst.reason
+
+
+@pytest.mark.parametrize(
+    ("baseline", "arm", "verdict"),
+    [
+        (0, 100, "inconclusive"),  # 9 % are hidden that the baseline shows
+        (40, 60, "pass"),  # 4 % and 6 %: no arm is much worse read
+        (120, 0, "pass"),  # what the arm itself draws is read whole
+    ],
+)
+def test_an_arm_that_hides_faces_which_the_baseline_shows_cannot_pass(baseline, arm, verdict):
+    rows = {"none": {"-": of_prompt(500, 500, baseline)}, "steer": {"-": of_prompt(500, 500, arm)}}
+    (gate,) = verdicts(rows, [FD | {"arm": "steer", "max": 0.1}])
+    assert gate.verdict == verdict
+    hidden = "9% of the images were not read, but 0% of the baseline's"
+    assert (hidden in gate.reason) == (verdict != "pass")
+
+
 def test_a_gate_without_an_arm_is_one_gate_for_every_arm_with_an_id_of_its_own():
     rows = {arm: {"-": ["woman", "man"] * 300} for arm in ("none", "steer")}
     gates = verdicts(rows, [{"metric": "fd", "attribute": "gender", "max": 0.15}])
