@@ -193,6 +193,26 @@ def test_a_limited_run_is_partial_and_then_completed(bias_audit):
     assert len(draws()) == 12
 
 
+class Counted:
+    """A request that counts how often it is looked up."""
+
+    looked_up = 0
+
+    def __init__(self, index):
+        self.index = index
+
+    def __hash__(self):
+        Counted.looked_up += 1
+        return self.index
+
+
+def test_to_limit_a_large_plan_takes_no_longer_than_to_read_it():
+    requests = [Counted(index) for prompt in range(4) for index in range(50)]
+    found = job.limited(requests, 100)
+    assert [request.index for request in found] == [*range(25)] * 4
+    assert Counted.looked_up <= 2 * len(requests)
+
+
 def test_no_resume_makes_another_folder_and_deletes_nothing(bias_audit):
     write_spec()
     bias_audit("run")
