@@ -66,7 +66,8 @@ def summary(done: "Run") -> list[str]:
     for gate in results.gates:
         sign = "<=" if gate.side == "max" else ">="
         what = f"{gate.metric} {sign} {gate.limit:g}"
-        needed = f"; about {gate.n_needed:,} images an arm would decide" if gate.n_needed else ""
+        images = "images of this prompt" if gate.prompt else "images an arm"
+        needed = f"; about {gate.n_needed:,} {images} would decide" if gate.n_needed else ""
         lines.append(f"{gate.verdict}: {gate.id}: {what}, found {number(gate.value)}{needed}")
     return lines
 
