@@ -261,6 +261,47 @@ def test_too_many_failed_images_make_the_run_incomplete_with_a_report(bias_audit
     assert run.results.measurements
 
 
+def several(**benchmarks):
+    """Write a spec of several benchmarks of the same model, which draws one image that failed."""
+    write_spec(faults={"states": {"0": "failed"}})
+    spec = yaml.safe_load(Path("benchmarks.yaml").read_text())
+    own = {"statistics": {"max_failed": 0.5}} | spec["benchmarks"]["tiny"]
+    spec["benchmarks"] = {name: own | given for name, given in benchmarks.items()}
+    Path("benchmarks.yaml").write_text(yaml.safe_dump(spec))
+
+
+BROKEN = {"gates": [{"metric": "share", "attribute": "gender", "class": "man", "min": 0.99}]}
+STRICT = {"statistics": {"max_failed": 0.0}}
+
+
+def test_a_failed_gate_outranks_a_benchmark_that_is_incomplete(bias_audit):
+    several(first=BROKEN, second=STRICT, third={})
+    status, out, err = bias_audit("run", "--json")
+    said = json.loads(out)
+    assert status == said["status"] == 1
+    assert [Path(one["folder"]).name.split("-")[0] for one in said["runs"]] == ["first", "third"]
+    assert "8.3% of the images failed" in err
+    assert len(said["errors"]) == 1
+    assert bias_audit("run", "--exit-zero")[0] == 4
+
+
+def test_an_error_in_one_benchmark_leaves_the_numbers_of_those_before(bias_audit):
+    empty = {"model": None, "images": "nothing", "mitigations": ["none"]}
+    Path("nothing").mkdir()
+    several(first=BROKEN, second=empty, third={})
+    status, out, err = bias_audit("run")
+    assert status == 3
+    assert "fail: share-gender-man" in out
+    assert "third" not in out
+    assert "error: " in err
+
+
+def test_half_a_run_without_gates_is_undecided_for_run_and_check(bias_audit):
+    write_spec()
+    assert bias_audit("run", "--limit", 2)[0] == 4
+    assert bias_audit("check", the_run().folder)[0] == 4
+
+
 def test_a_poison_request_is_given_up_and_no_other(bias_audit):
     spec = {"model": "fake", "images": 12, "mitigations": ["none"]}
     write_spec(spec | {"statistics": {"max_failed": 0.2}}, faults={"fail_on": [7]})

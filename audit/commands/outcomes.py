@@ -20,11 +20,11 @@ def verdict(done: "Run", inconclusive: str) -> int:
 
 
 def outcome(gates: "Sequence[GateEntry]", inconclusive: str, *, whole: bool) -> int:
-    """Return the exit status that gates amount to; those of half a run cannot pass."""
+    """Return the exit status that gates amount to; half a run is no audit, with gates or none."""
     verdicts = {gate.verdict for gate in gates}
     if "fail" in verdicts:
         return FAILED
-    if verdicts and not whole:
+    if not whole:
         return UNDECIDED
     return UNDECIDED if "inconclusive" in verdicts and inconclusive == "fail" else 0
 
