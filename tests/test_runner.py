@@ -458,8 +458,8 @@ def test_an_empty_and_a_missing_folder_are_named(bias_audit):
     assert "photos: holds no images" in err
     Path("photos").rmdir()
     status, _, err = bias_audit("run")
-    assert status == 3
-    assert "there is no such folder of images" in err
+    assert status == 2
+    assert "tiny.images: there is no folder 'photos'" in err
 
 
 def test_a_link_that_leaves_the_folder_is_refused(bias_audit):
@@ -617,8 +617,8 @@ def test_a_table_that_is_no_text_and_one_that_is_not_there(bias_audit):
     assert bias_audit("run")[0] == 3
     Path("labels.csv").unlink()
     status, _, err = bias_audit("run")
-    assert status == 3
-    assert "labels.csv: there is no such table" in err
+    assert status == 2
+    assert "tiny.labels: there is no table 'labels.csv'" in err
 
 
 # Disks and locks
