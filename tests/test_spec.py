@@ -140,6 +140,10 @@ def test_overrides_are_typed_recorded_and_change_the_digest(tmp_path):
         ("portraits.probes[7]=dlib", "there is no 'portraits.probes[7]' in the spec"),
         ("portraits.imges=3", "portraits: unknown key 'imges'; did you mean 'images'?"),
         ("portraits.images='3'", "portraits.images: with a `model`, a count"),
+        (
+            "portrait.images=3",
+            "unknown benchmark 'portrait'; did you mean 'portraits'? (known: occupations, portr",
+        ),
     ],
 )
 def test_overrides_that_are_wrong(tmp_path, override, says):
@@ -176,6 +180,13 @@ def test_the_four_mistakes_of_the_table_and_more_in_one_pass(tmp_path):
     assert found[3] == "12:24: b.images_per_prompt: expected int, got '12'"
     assert found[4] == "15:11: b.seed: expected int, got True"
     assert len(found) == 5
+
+
+def test_a_wrong_name_for_a_plugin_is_no_mistake_of_the_plugin(tmp_path):
+    arms = ["none", {"name": "ablate", "as": "A B", "features": "gender_set"}]
+    text = changed(portraits__mitigations=arms, portraits__gates=None)
+    [message] = sentences(tmp_path, text)
+    assert message.startswith("portraits.mitigations[1].as: 'A B' must match ")
 
 
 def test_at_most_fifty_mistakes_are_listed(tmp_path):
@@ -373,6 +384,14 @@ MISTAKES = [
         "models.faces.device: device is chosen on the command line",
     ),
     ({"models__faces__wdith": 3}, "models.faces.wdith: unknown option 'wdith'"),
+    (
+        {"models__faces__stps": 3},
+        "models.faces.stps: unknown option 'stps'; did you mean 'steps'? (known: as, dtype, guid",
+    ),
+    (
+        {"portraits__mitigations": [{"name": "none", "strength": 3}]},
+        "mitigations[0].strength: unknown option 'strength' (known: as, features, name)",
+    ),
     ({"models__faces__size": "big"}, "models.faces.size: expected int | None, got 'big'"),
     ({"models__faces": {"steps": 3}}, "models.faces: option 'pipeline' is required"),
     # sources
@@ -519,7 +538,7 @@ MISTAKES = [
     ),
     ({"con": VALID["benchmarks"]["occupations"]}, "'con' must match [a-z0-9][a-z0-9._-]{0,63}"),
     ({"../../x": VALID["benchmarks"]["occupations"]}, "'../../x' must match"),
-    ({"benchmarks": {}}, "benchmarks: "),
+    ({"benchmarks": {}}, "benchmarks: is empty; at least one is needed"),
 ]
 
 
