@@ -68,14 +68,23 @@ class Console:
         _write(sys.stderr, _inert(redacted(line)) + "\n")
 
     def error(self, message: str, status: int) -> None:
-        """Say what is wrong, a line each; indented lines belong to the line above."""
+        """Say what is wrong, and to programs that this is all there is."""
+        errors = self.complain(message)
+        if self.as_json:
+            self.data((), {"status": status, "errors": errors})
+
+    def complain(self, message: str) -> list[str]:
+        """Say what is wrong, a line each; indented lines belong to the line above.
+
+        Returns:
+            The lines, without secrets, for a command that still has something to tell programs.
+        """
         self._end_live()
-        for line in redacted(message).split("\n"):
+        lines = redacted(message).split("\n")
+        for line in lines:
             prefix = "" if line.startswith("  ") else "error: "
             _write(sys.stderr, prefix + _inert(line) + "\n")
-        if self.as_json:
-            errors = [redacted(line) for line in message.split("\n")]
-            self.data((), {"status": status, "errors": errors})
+        return lines
 
     def begin(self, stage: str, total: int) -> None:
         """Begin a stage of a run."""

@@ -52,4 +52,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     near = get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})"
+    there = f"known: {', '.join(known)}" if known else "there is none"
+    return f"unknown {kind} {name!r}{hint} ({there})"

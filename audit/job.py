@@ -238,5 +238,5 @@ def limited(requests: Sequence[Request], limit: int | None) -> Sequence[Request]
     """Return the first requests, taken from all prompts in turn; in the order of the plan."""
     if limit is None:
         return requests
-    first = sorted(requests, key=lambda request: request.index)[:limit]
-    return [request for request in requests if request in set(first)]
+    first = set(sorted(requests, key=lambda request: request.index)[:limit])
+    return [request for request in requests if request in first]

@@ -4,7 +4,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -98,12 +98,20 @@ def summary(kind: str, name: str) -> str:
     return ((ast.get_docstring(node) if node else None) or "").partition("\n")[0]
 
 
-def mistakes(known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, str]:
-    """Say by option what is wrong: not known, of another type, or required and not given."""
+def mistakes(
+    known: Mapping[str, Option], given: Mapping[str, Any], beside: Iterable[str] = ()
+) -> dict[str, str]:
+    """Say by option what is wrong: not known, of another type, or required and not given.
+
+    Args:
+        known: What a factory takes.
+        given: What it would be given.
+        beside: Keys that may stand beside its options, and be meant by one that is not known.
+    """
     wrong = {}
     for name, value in given.items():
         if name not in known:
-            wrong[name] = unknown("option", name, known)
+            wrong[name] = unknown("option", name, {*known, *beside})
         elif not _fits(value, known[name].annotation):
             wrong[name] = f"expected {known[name].annotation}, got {value!r}"
     for name, option in known.items():

@@ -74,6 +74,8 @@ def test_plan_counts_what_would_be_drawn(here, capsys):
     [plan] = json.loads(capsys.readouterr().out)["plans"]
     assert (plan["requests"], plan["images"], plan["seconds"]) == (6, 6, 12.0)
     assert plan["prompts"] == ["doctor", "nurse"]
+    assert run("plan", "occupations", "--seconds", "2") == 0
+    assert "time and disk are for 2 s and 12 kB an image" in capsys.readouterr().out
     assert run("run", "--dry-run") == 0
     assert "portraits" in capsys.readouterr().out
     assert list(here.iterdir()) == [here / "benchmarks.yaml"]

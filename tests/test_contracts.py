@@ -8,6 +8,7 @@ import pytest
 import tiny_weights
 
 from audit.registry import build, find, options, plugins
+from audit.spec import gate_rules
 from audit.testing import (
     check_encoder,
     check_metric,
@@ -49,6 +50,17 @@ def weights(tmp_path_factory):
         }
 
     return given
+
+
+@pytest.mark.parametrize("name", sorted(plugins("metrics")))
+def test_what_gates_presume_of_a_metric(name):
+    """Rules of a spec know metrics by name and module, since to import them takes a second."""
+    metric, module = find("metrics", name), plugins("metrics")[name].module
+    assert (name in gate_rules.NO_INTERVAL) == (metric.interval == "none")
+    assert (name in gate_rules.OF_PAIRS) == ("pairs" in metric.columns)
+    assert (name in gate_rules.DEBIASED) == (metric.interval == "debiased")
+    if module == gate_rules.OF_SHARES:
+        assert (name == gate_rules.SIGNED) == (metric.range[0] < 0)
 
 
 @pytest.mark.parametrize("name", sorted(plugins("probes")))

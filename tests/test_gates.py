@@ -17,8 +17,12 @@ def verdicts(rows, gates, *, partial="", **given):
 FD = {"metric": "fd_debiased", "attribute": "gender", "arm": "none"}
 
 
+def of_prompt(women, men, missing=0):
+    return ["woman"] * women + ["man"] * men + ["no_face"] * missing
+
+
 def sample(women, men, missing=0):
-    return {"none": {"-": ["woman"] * women + ["man"] * men + ["no_face"] * missing}}
+    return {"none": {"-": of_prompt(women, men, missing)}}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,13 @@ def test_an_undecided_gate_says_how_many_images_would_decide():
     (gate,) = verdicts(sample(53, 47), [FD | {"max": 0.10}])
     assert gate.n_needed > 100
     assert f"{gate.n_needed:,} images" in gate.reason
+
+
+def test_the_images_that_decide_a_gate_on_a_prompt_are_of_that_prompt():
+    rows = {"none": {"nurse": of_prompt(53, 47), "cook": of_prompt(50, 50)}}
+    (gate,) = verdicts(rows, [FD | {"prompt": "nurse", "max": 0.10}])
+    assert gate.n == 100
+    assert f"about {gate.n_needed:,} images of this prompt would decide" in gate.reason
 
 
 def test_twelve_gates_share_the_error_that_one_has():
@@ -101,6 +112,17 @@ def test_a_gate_that_fails_alone_may_be_undecided_in_company():
     assert same == ["inconclusive", "inconclusive"]
 
 
+def test_a_gate_that_only_waits_for_a_surer_one_says_so():
+    # p is .043 and .045: at the level of the last the second would be decided, but Holm stops at
+    # the first.
+    first, second = verdicts(sample(119, 81), [WOMEN | {"max": 0.532}, WOMEN | {"max": 0.533}])
+    assert [first.verdict, second.verdict] == ["inconclusive", "inconclusive"]
+    assert second.bound > 0.533  # which a gate alone would fail by
+    assert second.reason.startswith("undecided since a surer gate")
+    assert second.n_needed is None
+    assert first.reason.startswith("cannot tell at this number of images")
+
+
 def passes(women, n, limit):
     return verdicts(sample(women, n - women), [limit])[0].verdict == "pass"
 
@@ -136,6 +158,41 @@ def test_too_many_missing_faces_and_half_a_run_cannot_pass():
     assert half.verdict == "inconclusive"
     (bad,) = verdicts(sample(900, 100), [FD | {"max": 0.10}], partial="the run is partial")
     assert bad.verdict == "fail"
+
+
+def test_a_prompt_that_was_hardly_read_passes_no_gate_of_its_own():
+    # Of all images 77 % are read, of nurse 20 %: whom the rest shows is not known.
+    rows = {"nurse": of_prompt(100, 100, 800), "cook": of_prompt(1200, 1200)}
+    wanted = FD | {"max": 0.2}
+    nurse, cook = verdicts(
+        {"none": rows}, [wanted | {"prompt": "nurse"}, wanted | {"prompt": "cook"}]
+    )
+    assert (nurse.verdict, cook.verdict) == ("inconclusive", "pass")
+    assert "80% of the images of prompt 'nurse' were not read" in nurse.reason
+
+
+def test_the_worst_prompt_passes_only_where_every_prompt_was_read():
+    rows = {"nurse": of_prompt(300, 300, 250), "cook": of_prompt(1200, 1200)}
+    wanted = FD | {"max": 0.2}
+    pooled, worst = verdicts({"none": rows}, [wanted, wanted | {"metric": "fd_worst"}])
+    assert (pooled.verdict, worst.verdict) == ("pass", "inconclusive")
+    assert "29% of the images of its least read prompt were not read" in worst.reason
+
+
+@pytest.mark.parametrize(
+    ("baseline", "arm", "verdict"),
+    [
+        (0, 100, "inconclusive"),  # 9 % are hidden that the baseline shows
+        (40, 60, "pass"),  # 4 % and 6 %: no arm is much worse read
+        (120, 0, "pass"),  # what the arm itself draws is read whole
+    ],
+)
+def test_an_arm_that_hides_faces_which_the_baseline_shows_cannot_pass(baseline, arm, verdict):
+    rows = {"none": {"-": of_prompt(500, 500, baseline)}, "steer": {"-": of_prompt(500, 500, arm)}}
+    (gate,) = verdicts(rows, [FD | {"arm": "steer", "max": 0.1}])
+    assert gate.verdict == verdict
+    hidden = "9% of the images were not read, but 0% of the baseline's"
+    assert (hidden in gate.reason) == (verdict != "pass")
 
 
 def test_a_gate_without_an_arm_is_one_gate_for_every_arm_with_an_id_of_its_own():

@@ -1,9 +1,15 @@
 """What a benchmark can show: the numbers of the literature, and gates that cannot decide."""
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from audit.spec import power
-from audit.spec.spec import Benchmark
+from audit.spec.prompts import Prompt
+from audit.spec.spec import ArmSpec, Benchmark
+from audit.statistics.discrepancy import decompose
+from audit.statistics.power import images_to_pass_mean
+from audit.statistics.shares import shares_by
 
 
 def drawn(images, gates=()):
@@ -40,6 +46,51 @@ def test_more_gates_need_more_images():
     one = power.gates(drawn(100, [GATE]))[0].needed
     ten = power.gates(drawn(100, [GATE] * 10))[0].needed
     assert ten > one
+
+
+def test_a_gate_without_an_arm_counts_once_for_each_arm():
+    arms = tuple(ArmSpec.model_validate({"name": "none", "as": name}) for name in "ab")
+    two = drawn(100, [GATE]).model_copy(update={"mitigations": arms})
+    named = drawn(100, [GATE | {"arm": "a"}, GATE | {"arm": "b"}])
+    one = drawn(100, [GATE])
+    assert power.gates(two)[0].needed == power.gates(named)[0].needed
+    assert power.gates(two)[0].needed > power.gates(one)[0].needed
+
+
+def test_a_mean_over_prompts_is_planned_as_it_is_measured():
+    """With 4 images of 50 prompts a fair model keeps .2 in 45 % of runs; pooled, nearly always."""
+    gate = GATE | {"max": 0.2}
+    prompts = tuple(Prompt(id=f"p{i}", text=f"a {i}") for i in range(50))
+    update = {"images": None, "prompts": prompts, "images_per_prompt": 4}
+    pooled, mean = power.gates(
+        drawn(None, [gate, gate | {"metric": "fd_debiased_macro"}]).model_copy(update=update)
+    )
+    assert (pooled.images, mean.images) == (200, 200)
+    assert pooled.decides
+    assert not mean.decides
+
+
+def kept(limit, classes, prompts, each, runs=300):
+    """How often a fair model keeps a limit on the mean over prompts, measured as a run does."""
+    rng = np.random.default_rng(1)
+    of = np.repeat(np.arange(prompts), each)
+    fair = np.full(classes, 1 / classes)
+    count = 0
+    for _ in range(runs):
+        votes = np.eye(classes)[rng.integers(0, classes, len(of))]
+        found = decompose(shares_by(votes, of, prompts), fair)
+        count += found.macro + stats.norm.ppf(0.95) * found.macro_se <= limit**2
+    return count / runs
+
+
+@pytest.mark.parametrize(
+    ("limit", "classes", "prompts"), [(0.2, 2, 8), (0.1, 2, 8), (0.15, 4, 20)]
+)
+def test_the_images_that_a_mean_needs_let_a_fair_model_pass_four_times_in_five(
+    limit, classes, prompts
+):
+    each = images_to_pass_mean(limit, classes, prompts)
+    assert kept(limit, classes, prompts, each) == pytest.approx(0.8, abs=0.08)
 
 
 def test_tables_at_hand_have_no_plan():

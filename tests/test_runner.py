@@ -193,6 +193,26 @@ def test_a_limited_run_is_partial_and_then_completed(bias_audit):
     assert len(draws()) == 12
 
 
+class Counted:
+    """A request that counts how often it is looked up."""
+
+    looked_up = 0
+
+    def __init__(self, index):
+        self.index = index
+
+    def __hash__(self):
+        Counted.looked_up += 1
+        return self.index
+
+
+def test_to_limit_a_large_plan_takes_no_longer_than_to_read_it():
+    requests = [Counted(index) for prompt in range(4) for index in range(50)]
+    found = job.limited(requests, 100)
+    assert [request.index for request in found] == [*range(25)] * 4
+    assert Counted.looked_up <= 2 * len(requests)
+
+
 def test_no_resume_makes_another_folder_and_deletes_nothing(bias_audit):
     write_spec()
     bias_audit("run")
@@ -239,6 +259,47 @@ def test_too_many_failed_images_make_the_run_incomplete_with_a_report(bias_audit
     assert run.manifest["status"] == "incomplete"
     assert run.images["path"].isna().sum() == 1
     assert run.results.measurements
+
+
+def several(**benchmarks):
+    """Write a spec of several benchmarks of the same model, which draws one image that failed."""
+    write_spec(faults={"states": {"0": "failed"}})
+    spec = yaml.safe_load(Path("benchmarks.yaml").read_text())
+    own = {"statistics": {"max_failed": 0.5}} | spec["benchmarks"]["tiny"]
+    spec["benchmarks"] = {name: own | given for name, given in benchmarks.items()}
+    Path("benchmarks.yaml").write_text(yaml.safe_dump(spec))
+
+
+BROKEN = {"gates": [{"metric": "share", "attribute": "gender", "class": "man", "min": 0.99}]}
+STRICT = {"statistics": {"max_failed": 0.0}}
+
+
+def test_a_failed_gate_outranks_a_benchmark_that_is_incomplete(bias_audit):
+    several(first=BROKEN, second=STRICT, third={})
+    status, out, err = bias_audit("run", "--json")
+    said = json.loads(out)
+    assert status == said["status"] == 1
+    assert [Path(one["folder"]).name.split("-")[0] for one in said["runs"]] == ["first", "third"]
+    assert "8.3% of the images failed" in err
+    assert len(said["errors"]) == 1
+    assert bias_audit("run", "--exit-zero")[0] == 4
+
+
+def test_an_error_in_one_benchmark_leaves_the_numbers_of_those_before(bias_audit):
+    empty = {"model": None, "images": "nothing", "mitigations": ["none"]}
+    Path("nothing").mkdir()
+    several(first=BROKEN, second=empty, third={})
+    status, out, err = bias_audit("run")
+    assert status == 3
+    assert "fail: share-gender-man" in out
+    assert "third" not in out
+    assert "error: " in err
+
+
+def test_half_a_run_without_gates_is_undecided_for_run_and_check(bias_audit):
+    write_spec()
+    assert bias_audit("run", "--limit", 2)[0] == 4
+    assert bias_audit("check", the_run().folder)[0] == 4
 
 
 def test_a_poison_request_is_given_up_and_no_other(bias_audit):
@@ -397,8 +458,8 @@ def test_an_empty_and_a_missing_folder_are_named(bias_audit):
     assert "photos: holds no images" in err
     Path("photos").rmdir()
     status, _, err = bias_audit("run")
-    assert status == 3
-    assert "there is no such folder of images" in err
+    assert status == 2
+    assert "tiny.images: there is no folder 'photos'" in err
 
 
 def test_a_link_that_leaves_the_folder_is_refused(bias_audit):
@@ -556,8 +617,8 @@ def test_a_table_that_is_no_text_and_one_that_is_not_there(bias_audit):
     assert bias_audit("run")[0] == 3
     Path("labels.csv").unlink()
     status, _, err = bias_audit("run")
-    assert status == 3
-    assert "labels.csv: there is no such table" in err
+    assert status == 2
+    assert "tiny.labels: there is no table 'labels.csv'" in err
 
 
 # Disks and locks

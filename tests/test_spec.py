@@ -47,6 +47,17 @@ def test_a_resolved_benchmark_is_a_spec_with_the_same_digest(tmp_path, name):
     assert again.digest(name) == spec.digest(name)
 
 
+def test_a_set_that_ships_with_the_suite_is_found(tmp_path):
+    name = "portraits/reference/balanced.parquet"
+    spec = load(write(tmp_path, changed(portraits__reference_images=name)))
+    assert spec.benchmarks["portraits"].reference_images == name
+
+
+def test_the_spec_of_a_run_is_read_after_its_images_are_gone(tmp_path):
+    path = write(tmp_path, changed(photos={"images": "photos", "probes": ["dlib"]}))
+    assert load(path, folder=tmp_path).benchmarks["photos"].images == "photos"
+
+
 def test_the_digest_knows_what_counts_and_nothing_else(tmp_path):
     def digest(**changes):
         return load(write(tmp_path, changed(**changes))).digest("portraits")
@@ -63,6 +74,7 @@ def test_the_digest_knows_what_counts_and_nothing_else(tmp_path):
 
 def test_images_are_a_count_with_a_model_and_a_folder_without(tmp_path):
     folder = {"images": "photos", "probes": ["dlib"]}
+    (tmp_path / "photos").mkdir()
     spec = load(write(tmp_path, changed(photos=folder)))
     assert spec.benchmarks["photos"].images == "photos"
     assert spec.benchmarks["portraits"].images == 8
@@ -71,6 +83,7 @@ def test_images_are_a_count_with_a_model_and_a_folder_without(tmp_path):
 
 
 def test_a_table_of_labels_brings_its_own_classes(tmp_path):
+    (tmp_path / "counts.csv").touch()
     table = {
         "labels": "counts.csv",
         "attributes": ["gender", "hair"],
@@ -127,6 +140,10 @@ def test_overrides_are_typed_recorded_and_change_the_digest(tmp_path):
         ("portraits.probes[7]=dlib", "there is no 'portraits.probes[7]' in the spec"),
         ("portraits.imges=3", "portraits: unknown key 'imges'; did you mean 'images'?"),
         ("portraits.images='3'", "portraits.images: with a `model`, a count"),
+        (
+            "portrait.images=3",
+            "unknown benchmark 'portrait'; did you mean 'portraits'? (known: occupations, portr",
+        ),
     ],
 )
 def test_overrides_that_are_wrong(tmp_path, override, says):
@@ -165,6 +182,13 @@ def test_the_four_mistakes_of_the_table_and_more_in_one_pass(tmp_path):
     assert len(found) == 5
 
 
+def test_a_wrong_name_for_a_plugin_is_no_mistake_of_the_plugin(tmp_path):
+    arms = ["none", {"name": "ablate", "as": "A B", "features": "gender_set"}]
+    text = changed(portraits__mitigations=arms, portraits__gates=None)
+    [message] = sentences(tmp_path, text)
+    assert message.startswith("portraits.mitigations[1].as: 'A B' must match ")
+
+
 def test_at_most_fifty_mistakes_are_listed(tmp_path):
     text = changed() + "".join(f"key{i}: 1\n" for i in range(60))
     found = messages(tmp_path, text)
@@ -173,6 +197,87 @@ def test_at_most_fifty_mistakes_are_listed(tmp_path):
 
 
 GENDER = {"woman": 0.5, "man": 0.5}
+FD = {"attribute": "gender", "max": 0.1}
+FD_MACRO = FD | {"metric": "fd_debiased_macro"}
+ENCODED = {"probes": ["portraits"], "encoders": ["portraits-clip"]}
+
+
+def gated(name, gate, **changes):
+    """Return changes that give a benchmark one gate."""
+    return {f"{name}__gates": [gate]} | {f"{name}__{key}": value for key, value in changes.items()}
+
+
+UNDECIDABLE = [
+    (
+        gated("portraits", FD_MACRO),
+        "gates[0].metric: 'fd_debiased_macro' needs two prompts or more; the benchmark has none",
+    ),
+    (
+        gated("occupations", FD | {"metric": "fd_worst"}, prompts=["a nurse"]),
+        "gates[0].metric: 'fd_worst' needs two prompts or more; the benchmark has one",
+    ),
+    (
+        gated("occupations", FD | {"metric": "fd_macro"}),
+        "gates[0].metric: 'fd_macro' has no interval, so that no gate on it can be decided",
+    ),
+    (
+        gated("occupations", FD_MACRO | {"prompt": "nurse"}),
+        "gates[0].prompt: 'fd_debiased_macro' is over all prompts; leave out `prompt`",
+    ),
+    (
+        gated("occupations", FD | {"metric": "share_worst", "class": "man"}),
+        "gates[0].metric: there is no 'share_worst': 'share' has no mean over prompts",
+    ),
+    (
+        gated("portraits", FD | {"metric": "fd_debiased", "class": "man"}),
+        "gates[0].class: 'fd_debiased' is of all classes together; leave out `class`",
+    ),
+    (
+        gated("portraits", {"metric": "kid", "attribute": "gender", "max": 1}, **ENCODED),
+        "gates[0].attribute: 'kid' is of all images of an arm; leave out `attribute`",
+    ),
+    (
+        gated("portraits", {"metric": "fid", "max": 1}, **ENCODED),
+        "gates[0].metric: 'fid' has no interval, so that no gate on it can be decided",
+    ),
+    (
+        gated("portraits", {"metric": "clip_i", "min": 0.5}, **ENCODED),
+        "'clip_i' compares an arm with the first, which has none; name another `arm`",
+    ),
+    (
+        gated("portraits", {"metric": "clip_i", "arm": "none", "min": 0.5}, **ENCODED),
+        "'clip_i' compares an arm with the first, which has none; name another `arm`",
+    ),
+    (
+        gated("portraits", FD | {"metric": "fd_debiased", "prompt": "nurse"}),
+        "gates[0].prompt: unknown prompt 'nurse' (there is none)",
+    ),
+    (
+        gated("occupations", FD | {"metric": "fd", "prompt": "a-nurse"}, prompts=["a nurse"]),
+        "gates[0].prompt: this is the only prompt; leave out `prompt`",
+    ),
+    (
+        gated("portraits", FD | {"metric": "fd_debiased", "max": -1}),
+        "gates[0].max: 'fd_debiased' is never below 0, got -1",
+    ),
+    (
+        gated("portraits", FD | {"metric": "share", "class": "man", "max": 1.5}),
+        "gates[0].max: a share is from 0 to 1, got 1.5",
+    ),
+]
+"""Gates that no run could decide, or that every run would decide alike."""
+LOST = [
+    (
+        {"photos": {"images": "nosuch", "probes": ["dlib"]}},
+        "photos.images: there is no folder 'nosuch' in ",
+    ),
+    ({"table": {"labels": "nosuch.csv"}}, "table.labels: there is no table 'nosuch.csv' in "),
+    ({"portraits__people": "nosuch.csv"}, "portraits.people: there is no table 'nosuch.csv' in "),
+    (
+        {"portraits__reference_images": "nosuch/refs"},
+        "portraits.reference_images: 'nosuch/refs' is neither in ",
+    ),
+]
 MISTAKES = [
     # S5-S8: keys, types, shares
     ({"portraits__probe": "x"}, "portraits: unknown key 'probe'; did you mean 'probes'? (known: "),
@@ -279,6 +384,14 @@ MISTAKES = [
         "models.faces.device: device is chosen on the command line",
     ),
     ({"models__faces__wdith": 3}, "models.faces.wdith: unknown option 'wdith'"),
+    (
+        {"models__faces__stps": 3},
+        "models.faces.stps: unknown option 'stps'; did you mean 'steps'? (known: as, dtype, guid",
+    ),
+    (
+        {"portraits__mitigations": [{"name": "none", "strength": 3}]},
+        "mitigations[0].strength: unknown option 'strength' (known: as, features, name)",
+    ),
     ({"models__faces__size": "big"}, "models.faces.size: expected int | None, got 'big'"),
     ({"models__faces": {"steps": 3}}, "models.faces: option 'pipeline' is required"),
     # sources
@@ -425,11 +538,14 @@ MISTAKES = [
     ),
     ({"con": VALID["benchmarks"]["occupations"]}, "'con' must match [a-z0-9][a-z0-9._-]{0,63}"),
     ({"../../x": VALID["benchmarks"]["occupations"]}, "'../../x' must match"),
-    ({"benchmarks": {}}, "benchmarks: "),
+    ({"benchmarks": {}}, "benchmarks: is empty; at least one is needed"),
 ]
 
 
-@pytest.mark.parametrize(("change", "says"), MISTAKES, ids=[says[:60] for _, says in MISTAKES])
+ALL = [*MISTAKES, *UNDECIDABLE, *LOST]
+
+
+@pytest.mark.parametrize(("change", "says"), ALL, ids=[says[:60] for _, says in ALL])
 def test_a_mistake_is_named_exits_with_2_and_writes_nothing(
     tmp_path, capsys, monkeypatch, change, says
 ):

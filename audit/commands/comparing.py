@@ -68,7 +68,9 @@ def compare(
     if out is not None:
         for path in found.write(out):
             console(ctx).note(str(path))
-    whole = all(one.code != "incomplete" for one in found.results.provenance.warnings)
+    # Without a stored run there is nothing to decide, and so nothing to leave open.
+    warned = {one.code for one in found.results.provenance.warnings}
+    whole = baseline is None or "incomplete" not in warned
     status = outcome(found.results.gates, inconclusive, whole=whole)
     text = _lines(found.results, prompts) if form == "text" else found.text(form).split("\n")
     plain = found.results.model_dump(mode="json", by_alias=True)

@@ -20,11 +20,11 @@ def verdict(done: "Run", inconclusive: str) -> int:
 
 
 def outcome(gates: "Sequence[GateEntry]", inconclusive: str, *, whole: bool) -> int:
-    """Return the exit status that gates amount to; those of half a run cannot pass."""
+    """Return the exit status that gates amount to; half a run is no audit, with gates or none."""
     verdicts = {gate.verdict for gate in gates}
     if "fail" in verdicts:
         return FAILED
-    if verdicts and not whole:
+    if not whole:
         return UNDECIDED
     return UNDECIDED if "inconclusive" in verdicts and inconclusive == "fail" else 0
 
@@ -66,7 +66,8 @@ def summary(done: "Run") -> list[str]:
     for gate in results.gates:
         sign = "<=" if gate.side == "max" else ">="
         what = f"{gate.metric} {sign} {gate.limit:g}"
-        needed = f"; about {gate.n_needed:,} images an arm would decide" if gate.n_needed else ""
+        images = "images of this prompt" if gate.prompt else "images an arm"
+        needed = f"; about {gate.n_needed:,} {images} would decide" if gate.n_needed else ""
         lines.append(f"{gate.verdict}: {gate.id}: {what}, found {number(gate.value)}{needed}")
     return lines
 

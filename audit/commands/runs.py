@@ -1,8 +1,10 @@
 """Commands that make runs and render them: run, classify, measure, report."""
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +26,10 @@ from audit.commands.outcomes import check_rule, described, summary, undecided, v
 from audit.commands.specs import chosen
 from audit.commands.specs import plan as plan_command
 from audit.console import console
-from audit.errors import SpecError, unknown
+from audit.errors import AuditError, IncompleteError, SpecError, unknown
+
+if TYPE_CHECKING:
+    from audit.storage.folder import Run
 
 
 def run(
@@ -47,9 +52,10 @@ def run(
 
     Exit status: 0 done, and every gate passed or there is none; 1 a gate failed; 2 the usage or
     the spec is wrong and nothing was run; 3 an input is corrupt or does not fit; 4 a gate is
-    inconclusive, or too much is missing; 5 environment or resource; 6 refused for safety; 70 a
-    bug; 130 and 143 interrupted, with all that was finished kept. Of several benchmarks the
-    gravest counts: 1 before 4.
+    inconclusive, too much is missing, or --limit left images out; 5 environment or resource; 6
+    refused for safety; 70 a bug; 130 and 143 interrupted, with all that was finished kept. Of
+    several benchmarks the gravest counts: 1 before 4. An error ends the command with its own
+    status, after the numbers of the benchmarks before it.
 
     `--inconclusive pass` and `warn` turn an inconclusive gate into 0, `warn` with a warning.
     """
@@ -66,31 +72,63 @@ def run(
     from audit import runner
     from audit.storage.folder import REPORT
 
+    start = partial(
+        runner.run,
+        found,
+        out=out,
+        store=store,
+        device=device,
+        batch_size=size,
+        limit=limit,
+        fresh=no_resume,
+        progress=console(ctx),
+    )
     lines: list[str] = []
     plain = []
-    status = 0
-    for name in names:
-        done = runner.run(
-            found,
-            name,
-            out=out,
-            store=store,
-            device=device,
-            batch_size=size,
-            limit=limit,
-            fresh=no_resume,
-            progress=console(ctx),
-        )
-        status = worse(status, verdict(done, inconclusive))
+    gates = 0
+    errors: list[AuditError] = []
+    for name, done in _one_by_one(start, names):
+        if isinstance(done, AuditError):
+            errors.append(done)
+            continue
+        gates = worse(gates, verdict(done, inconclusive))
         if inconclusive == "warn" and (waiting := undecided(done)):
             console(ctx).note(f"warning: {name}: {waiting}")
         lines += [f"{name}: {done.folder / REPORT}", *summary(done)]
         plain.append(described(done))
-    console(ctx).data(lines, {"status": status, "runs": plain})
-    if exit_zero and status:
-        console(ctx).note(f"exit status {status} was set to 0 by --exit-zero")
-        status = 0
+    said = [line for error in errors for line in console(ctx).complain(str(error))]
+    status = _status(gates, errors)
+    failed = {"errors": said} if said else {}
+    console(ctx).data(lines, {"status": status, "runs": plain, **failed})
+    if exit_zero and gates:
+        console(ctx).note(f"exit status {gates} was set to 0 by --exit-zero")
+        status = _status(0, errors)
     raise typer.Exit(status)
+
+
+def _one_by_one(
+    start: Callable[[str], "Run"], names: Sequence[str]
+) -> "Iterator[tuple[str, Run | AuditError]]":
+    """Yield the run of each benchmark, or the error that it ended with.
+
+    The next follows an incomplete run, which is at its end; any other error may be that of all.
+    """
+    for name in names:
+        try:
+            yield name, start(name)
+        except IncompleteError as error:
+            yield name, error
+        except AuditError as error:
+            yield name, error
+            return
+
+
+def _status(gates: int, errors: Sequence[AuditError]) -> int:
+    """Return the exit status: an incomplete run is an undecided one, another error its own."""
+    for error in errors:
+        incomplete = isinstance(error, IncompleteError)
+        gates = worse(gates, error.status) if incomplete else error.status
+    return gates
 
 
 def classify(

@@ -75,8 +75,14 @@ def plan(
             shown = (of["detectable"], of["detectable_per_prompt"], of["null"])
             numbers = [f"{value:.3f}" for value in shown]
             reach.append([one["benchmark"], of["attribute"], f"{of['images']:,}", *numbers])
-    lines = [*table(work), "", *table(reach)] if len(reach) > 1 else table(work)
-    console(ctx).data(lines, {"plans": plans, "warnings": warnings})
+    assumed = (
+        f"time and disk are for {seconds:g} s and {kilobytes:g} kB an image, which your model and"
+        " machine may be far from: --seconds, --kilobytes"
+    )
+    lines = [*table(work), assumed]
+    lines += ["", *table(reach)] if len(reach) > 1 else []
+    rates = {"seconds_per_image": seconds, "bytes_per_image": 1000 * kilobytes}
+    console(ctx).data(lines, {"plans": plans, "assumed": rates, "warnings": warnings})
     if strict and warnings:
         raise SpecError("--strict: " + "\n--strict: ".join(warnings))
 

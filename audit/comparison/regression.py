@@ -126,6 +126,6 @@ def _unread(row: Difference, states: Sequence[StateCount]) -> str:
         about = Measurement(
             row.metric, arm, None, 0, "", "none", attribute=row.attribute, probe=row.probe
         )
-        if missing := unread(about, states):
+        if missing := unread(about, states, row.baseline):
             return f"{arm}: {missing}"
     return ""

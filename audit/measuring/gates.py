@@ -13,7 +13,7 @@ import numpy as np
 from audit.measuring.bounds import Bounds
 from audit.measuring.groups import INFINITE, Scored
 from audit.measuring.measurement import Measured
-from audit.measuring.states import LARGEST_MISSING
+from audit.measuring.states import LARGEST_DIFFERENCE, LARGEST_MISSING
 from audit.measuring.verdicts import Claim, Side, entry
 from audit.spec.spec import Benchmark, Gate
 from audit.statistics.multiplicity import holm
@@ -57,7 +57,7 @@ def _claims(gate: Gate, benchmark: Benchmark, measured: Measured, partial: str) 
     for arm in [gate.arm] if gate.arm else measured.arms:
         found = [one for one in measured.scored if _meant(gate, arm, one.measurement, benchmark)]
         for one in found:
-            spoilt = partial or unread(one.measurement, measured.states)
+            spoilt = partial or unread(one.measurement, measured.states, measured.arms[0])
             before = _baseline(one.measurement, measured)
             yield claim(gate, arm, one, side, limit, spoilt=spoilt, baseline=before)
         if not found:
@@ -125,14 +125,44 @@ def _p(bounds: Bounds, limit: float, *, below: bool) -> float:
     return math.exp(high)
 
 
-def unread(row: Measurement, states: Iterable[StateCount]) -> str:
-    """Say that too much is missing for a pass, if so."""
-    about = (row.arm, row.probe, row.attribute, None, State.OK)
-    for count in states:
-        key = (count.arm, count.probe, count.attribute, count.prompt, count.state)
-        if key == about and count.share is not None and 1 - count.share > LARGEST_MISSING:
-            return f"{1 - count.share:.0%} of the images were not read"
+def unread(row: Measurement, states: Sequence[StateCount], baseline: str) -> str:
+    """Say that too much is missing for a pass, if so.
+
+    Args:
+        row: The number that a gate is on.
+        states: Of every reading.
+        baseline: An arm. To be read much less than it spoils a pass too: who is hidden is not
+            counted, and a share may be even by omission.
+    """
+    missing, before = _missing(row, row.arm, states), _missing(row, baseline, states)
+    if missing is None:
+        return ""
+    of = "its least read prompt" if _of_worst(row) else row.prompt and f"prompt {row.prompt!r}"
+    said = f"{missing:.0%} of the images{f' of {of}' if of else ''} were not read"
+    if missing > LARGEST_MISSING:
+        return said
+    if before is not None and missing - before > LARGEST_DIFFERENCE:
+        return f"{said}, but {before:.0%} of the baseline's"
     return ""
+
+
+def _missing(row: Measurement, arm: str, states: Iterable[StateCount]) -> float | None:
+    """Return the share of images not read: of a number's own prompt, or over all prompts.
+
+    The worst prompt is worse than every other, so that all must be read: the least read counts.
+    """
+    about = (arm, row.probe, row.attribute, State.OK)
+    rates = {
+        count.prompt: 1 - count.share
+        for count in states
+        if (count.arm, count.probe, count.attribute, count.state) == about
+        and count.share is not None
+    }
+    return max(rates.values(), default=None) if _of_worst(row) else rates.get(row.prompt)
+
+
+def _of_worst(row: Measurement) -> bool:
+    return row.metric.partition("@")[0].endswith("_worst")
 
 
 def _baseline(row: Measurement, measured: Measured) -> float | None:

@@ -14,9 +14,12 @@ from audit.storage.results import StateCount, Warned
 from audit.types import Measurement, State
 
 LARGEST_MISSING = 0.20
-"""Share of images without a reading above which a run is warned of."""
+"""Share of images without a reading above which a run is warned of, and no gate passes."""
 LARGEST_DIFFERENCE = 0.05
-"""Difference of that share between an arm and the baseline above which arms do not compare."""
+"""Difference of that share between an arm and the baseline above which arms do not compare.
+
+An arm that is read less than the baseline by more passes no gate either.
+"""
 
 
 def count_images(images: pd.DataFrame, level: float) -> Iterator[StateCount]:

@@ -59,8 +59,10 @@ def entry(claim: Claim, adjusted: float, family: int, alpha: float, level: float
     if claim.scored and claim.scored.bounds and np.isfinite(claim.p):
         lower, upper = claim.scored.bounds(level)
         bound = upper if (claim.verdict == "pass") == (claim.side == "max") else lower
+    blocked = not sure and claim.p <= 1 - level
     needed = None
-    if verdict == "inconclusive" and row and bound is not None and not (sure and claim.reason):
+    in_doubt = verdict == "inconclusive" and not blocked and not (sure and claim.reason)
+    if in_doubt and row and bound is not None:
         needed = images_needed(row, bound, claim.limit, level)
     return GateEntry(
         id=_id(claim),
@@ -84,12 +86,14 @@ def entry(claim: Claim, adjusted: float, family: int, alpha: float, level: float
         n_needed=needed,
         baseline_value=claim.baseline,
         verdict=verdict,
-        reason=_reason(claim, verdict, bound, level, needed),
+        reason=_reason(claim, verdict, bound, level, needed, blocked=blocked),
     )
 
 
 def images_needed(row: Measurement, bound: float, limit: float, level: float) -> int | None:
-    """Return about how many images an arm decide with 80 % chance, were the value the truth.
+    """Return about how many images decide with 80 % chance, were the value the truth.
+
+    Of an arm; of one of its prompts where the measurement is of that prompt.
 
     The distance from value to bound shrinks with the root of n; None where the value lies on the
     limit, which no number decides.
@@ -110,9 +114,19 @@ def _id(claim: Claim) -> str:
 
 
 def _reason(
-    claim: Claim, verdict: str, bound: float | None, level: float, needed: int | None
+    claim: Claim,
+    verdict: str,
+    bound: float | None,
+    level: float,
+    needed: int | None,
+    *,
+    blocked: bool,
 ) -> str:
-    """Say in one sentence why."""
+    """Say in one sentence why.
+
+    A gate is blocked where its bound would decide, were not a surer one undecided: Holm goes from
+    the surest on and stops at the first that is open.
+    """
     wording = "at most" if claim.side == "max" else "at least"
     if bound is None or np.isinf(bound):
         if verdict == "fail":
@@ -124,7 +138,10 @@ def _reason(
     )
     if verdict == "inconclusive" and claim.reason:
         return f"no pass: {claim.reason}; {said}"
+    if verdict == "inconclusive" and blocked:
+        return f"undecided since a surer gate tested together with it is undecided; {said}"
     if verdict == "inconclusive":
-        about = f"; about {needed:,} images an arm would decide" if needed else ""
+        images = "images of this prompt" if claim.gate.prompt else "images an arm"
+        about = f"; about {needed:,} {images} would decide" if needed else ""
         return f"cannot tell at this number of images: {said}{about}"
     return said

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from audit.errors import SpecError
+from audit.errors import SpecError, unknown
 from audit.spec.document import KEY, Document, Mark, Problem, Where, read_file, read_text
 
 SECTIONS = ("models", "features", "benchmarks")
@@ -95,6 +95,7 @@ def _override(document: Document, override: str) -> tuple[str, Any]:
     read = read_text(text, label)
     if read.problems:
         raise SpecError(f"{label}: {read.problems[0].message if text else 'no value after ='}")
+    _check_benchmark(document.value, steps, label)
     where = _place(document.value, steps)
     if where and _assign(document.value, where, read.value):
         document.marks = {k: v for k, v in document.marks.items() if k[: len(where)] != where}
@@ -103,6 +104,16 @@ def _override(document: Document, override: str) -> tuple[str, Any]:
     elif document.value is not None:
         raise SpecError(f"{label}: there is no {path!r} in the spec")
     return path, read.value
+
+
+def _check_benchmark(value: Any, steps: list[str | int], label: str) -> None:
+    """Refuse to set a part of a benchmark that is not there; a whole one may be added."""
+    benchmarks = value.get("benchmarks") if isinstance(value, Mapping) else None
+    if not isinstance(benchmarks, Mapping) or steps[0] in value or steps[0] in TOP:
+        return
+    starts = {".".join(map(str, steps[:n])) for n in range(1, len(steps) + 1)}
+    if len(steps) > 1 and not starts & benchmarks.keys():
+        raise SpecError(f"{label}: {unknown('benchmark', str(steps[0]), benchmarks)}")
 
 
 def _place(value: Any, steps: list[str | int]) -> Where:

@@ -1,6 +1,6 @@
 """A plugin as a spec mentions it, checked by name and options without importing it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -89,11 +89,11 @@ def _mistakes(kind: str, model: type[Component], written: Any) -> Iterator[Mista
     name = given.get("name", model.model_fields["name"].default)
     if not isinstance(name, str):
         return
-    if not ID.fullmatch(str(given.get("as", name))) and kind != "models":
+    if "as" not in given and not ID.fullmatch(name) and kind != "models":
         yield (), f"{name!r} cannot be a name in tables; add `as: NAME`"
     own = {field.alias or key for key, field in model.model_fields.items()}
     options = {key: value for key, value in given.items() if key not in own}
-    yield from plugin_mistakes(kind, name, options)
+    yield from plugin_mistakes(kind, name, options, own)
     takes = declared(kind, name) if "features" in own else None
     if takes and "features" in takes and takes["features"].required and "features" not in given:
         yield (), f"{kind.removesuffix('s')} {name!r} needs `features`, the name of a feature set"
@@ -101,8 +101,17 @@ def _mistakes(kind: str, model: type[Component], written: Any) -> Iterator[Mista
         yield ("features",), f"{kind.removesuffix('s')} {name!r} uses no feature set"
 
 
-def plugin_mistakes(kind: str, name: str, given: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Return what is wrong with a plugin's name and options, with paths below the component."""
+def plugin_mistakes(
+    kind: str, name: str, given: Mapping[str, Any], own: Collection[str] = ()
+) -> Iterator[Mistake]:
+    """Return what is wrong with a plugin's name and options, with paths below the component.
+
+    Args:
+        kind: Of the plugin.
+        name: Of the plugin.
+        given: Its options.
+        own: Keys of the component, which an unknown option may be meant for.
+    """
     if ":" in name:
         return
     if name not in (known := plugins(kind)):
@@ -112,6 +121,6 @@ def plugin_mistakes(kind: str, name: str, given: Mapping[str, Any]) -> Iterator[
     if (takes := declared(kind, name)) is not None:
         optional = {o: replace(takes[o], required=False) for o in takes if o in GIVEN}
         settable = {o: option for o, option in {**takes, **optional}.items() if o not in SUPPLIED}
-        wrong = mistakes(settable, given)
+        wrong = mistakes(settable, given, own)
     wrong |= {o: f"{o} is chosen on the command line" for o in given if o in SUPPLIED}
     yield from (((o,) if o in given else (), message) for o, message in wrong.items())

@@ -10,6 +10,7 @@ from audit.statistics.power import (
     fair_quantile,
     images_for_width,
     images_to_pass,
+    images_to_pass_mean,
 )
 
 POWER = 0.8
@@ -70,7 +71,7 @@ def reach(benchmark: Benchmark, *, missing: float = 0.0) -> tuple[Reach, ...]:
 def gates(benchmark: Benchmark, *, missing: float = 0.0) -> tuple[GateReach, ...]:
     """Return for every gate whether the images planned can decide it.
 
-    The level is that of the whole family: with m gates each is given a part of the error.
+    The level is that of the whole family: of m limited numbers each is given a part of the error.
     """
     if not benchmark.model:
         return ()
@@ -115,10 +116,19 @@ def _gate(gate: Gate, benchmark: Benchmark, missing: float) -> GateReach:
     whole, each = _images(benchmark, missing)
     single = gate.prompt is not None or gate.metric.endswith("_worst")
     limit = gate.max if gate.max is not None else gate.min or 0.0
-    level = 1 - (1 - benchmark.statistics.level) / len(benchmark.gates)
+    level = 1 - (1 - benchmark.statistics.level) / _tested_together(benchmark)
     needed = None
     if FORM.sub("", gate.metric) == "fd" and gate.max and gate.attribute:
-        k = len(benchmark.classes_of(gate.attribute))
-        needed = images_to_pass(limit, k, level=level, power=POWER)
+        k, prompts = len(benchmark.classes_of(gate.attribute)), len(benchmark.prompts)
+        if gate.metric.endswith("_macro"):
+            each_needs = images_to_pass_mean(limit, k, prompts, level=level, power=POWER)
+            needed = each_needs * prompts
+        else:
+            needed = images_to_pass(limit, k, level=level, power=POWER)
     name = " ".join(part for part in (gate.metric, gate.attribute, gate.class_, gate.arm) if part)
     return GateReach(name, limit, each if single else whole, needed)
+
+
+def _tested_together(benchmark: Benchmark) -> int:
+    """Return how many numbers the gates are on; one without an arm is on one of every arm."""
+    return sum(1 if gate.arm else len(benchmark.mitigations) for gate in benchmark.gates)

@@ -2,29 +2,23 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from audit.errors import unknown
 from audit.registry import plugins
+from audit.spec import gate_rules
 from audit.spec.document import Where
+from audit.spec.metric_rules import labels, metric
 from audit.spec.schema import Mistake
+from audit.storage.weights import embedded
 from audit.types import CLASSES
 
 Found = Iterator[Mistake]
 
 CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _+-]{0,62}[A-Za-z0-9+]|[A-Za-z0-9]")
-SHARES = frozenset({"share", "share_soft", "share_corrected", "share_ppi"})
-"""Metrics of a class, which are no plugins."""
-OF_REFERENCES = frozenset(
-    {"shift", "absolute_shift", "amplification", "directed_amplification", "flipped", "slope"}
-)
-"""Metrics against a reference population: `slope@NAME`."""
-FORM = re.compile(r"_(macro|worst|corrected|ppi)$")
-"""What may follow the name of a metric in an id."""
 COMPARED = frozenset({"clip_t", "clipscore_w2.5"})
 """Metrics of this suite that an image has for itself, so that two arms pair image by image."""
-OVER_EMBEDDINGS = ("audit.metrics.fidelity", "audit.metrics.alignment")
-"""Modules of the metrics that need an encoder; to import them would take a second."""
 SOURCES = "`model`, `images: FOLDER` and `labels: FILE`"
 
 
@@ -56,9 +50,9 @@ def class_names(names: Sequence[str]) -> Found:
 
 def source(data: Mapping[str, Any]) -> Found:
     """A benchmark draws with a model, or reads a folder of images, or a table of labels."""
-    model, images, labels = data["model"], data["images"], data["labels"]
+    model, images, table = data["model"], data["images"], data["labels"]
     folder = isinstance(images, str)
-    given = {"model": model is not None, "images": folder, "labels": labels is not None}
+    given = {"model": model is not None, "images": folder, "labels": table is not None}
     named = [key for key, is_given in given.items() if is_given]
     if model is not None and folder:
         yield ("images",), "with a `model`, a count; a folder of images takes the place of a model"
@@ -68,9 +62,9 @@ def source(data: Mapping[str, Any]) -> Found:
         yield ("images",), f"{images} is a count and needs a `model`; a folder is text"
     elif not named:
         yield (), f"needs one of {SOURCES}"
-    if labels is not None and data["probes"]:
+    if table is not None and data["probes"]:
         yield ("probes",), "a table of labels is read already; `probes` do not apply"
-    if labels is None and not data["probes"]:
+    if table is None and not data["probes"]:
         yield (), "needs at least one of `probes`"
     if model is None:
         for key in ("prompts", "images_per_prompt"):
@@ -97,35 +91,11 @@ def counts(data: Mapping[str, Any]) -> Found:
         yield (), "needs `images`, a count, or `prompts`"
 
 
-def labels_unique(kind: str, labels: Sequence[str]) -> Found:
+def labels_unique(kind: str, called: Sequence[str]) -> Found:
     """Two components of a list are never called alike."""
-    for i, label in enumerate(labels):
-        if label in labels[:i]:
+    for i, label in enumerate(called):
+        if label in called[:i]:
             yield (i,), f"{kind} {label!r} is listed twice; name one of them with `as: NAME`"
-
-
-def embedded(metric: str) -> bool:
-    """Whether a metric is of embeddings, and so needs an encoder; False where that is unknown."""
-    entry = plugins("metrics").get(metric)
-    return entry is not None and entry.module in OVER_EMBEDDINGS
-
-
-def metric(name: str, data: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the id of a metric."""
-    family, _, by = name.partition("@")
-    known = plugins("metrics").keys() | SHARES | OF_REFERENCES
-    if FORM.sub("", family) not in known and family not in known:
-        return unknown("metric", name, known)
-    if family.endswith("_ppi") and not data.get("people"):
-        return f"metric {family!r} needs `people`, labels that people gave to some images"
-    encoders, references = _labels(data, "encoders"), list(data.get("references", ()))
-    if embedded(family) and not encoders:
-        return f"metric {family!r} needs `encoders`, which say what embeds the images"
-    if family in OF_REFERENCES and not references:
-        return f"metric {family!r} needs `references`, the populations to compare with"
-    sources = references if family in OF_REFERENCES else encoders if embedded(family) else ()
-    kind = "reference" if family in OF_REFERENCES else "encoder"
-    return unknown(kind, by, sources) if by and by not in sources else None
 
 
 def margin(name: str, data: Mapping[str, Any]) -> str | None:
@@ -139,33 +109,6 @@ def margin(name: str, data: Mapping[str, Any]) -> str | None:
         return f"{name!r} is no metric of single images, which arms are paired by ({known})"
     listed = {listed.partition("@")[0] for listed in data["metrics"]}
     return None if name in listed else f"{name!r} is not listed under `metrics`"
-
-
-def gate(
-    given: Mapping[str, Any], data: Mapping[str, Any], by_attribute: Mapping[str, Sequence[str]]
-) -> Found:
-    """A gate limits one number that the benchmark measures."""
-    name, attribute = given["metric"], given.get("attribute")
-    family = name.partition("@")[0]
-    if wrong := metric(name, data):
-        yield ("metric",), wrong
-    known: dict[str, Collection[str]] = {
-        "attribute": list(by_attribute),
-        "class": by_attribute.get(attribute or "", ()),
-        "probe": _labels(data, "probes"),
-        "arm": _labels(data, "mitigations") if data.get("model") else (),
-        "prompt": [prompt.id for prompt in data.get("prompts", ())],
-    }
-    for key, names in known.items():
-        value = given.get(key)
-        if value is not None and value not in names and (names or key == "attribute"):
-            yield (key,), unknown(key, value, names)
-    if attribute is None and not embedded(family):
-        yield (), f"a gate on {name!r} needs an `attribute`"
-    if family in SHARES and given.get("class") is None:
-        yield (), f"a gate on {name!r} needs a `class`"
-    if (given.get("max") is None) == (given.get("min") is None):
-        yield (), "a gate has either `max` or `min`"
 
 
 def classes(attribute: str, data: Mapping[str, Any]) -> tuple[str, ...]:
@@ -185,8 +128,8 @@ def benchmark(data: Mapping[str, Any], context: Mapping[str, Any]) -> Found:
     own = data.get("classes", {})
     for attribute, names in own.items():
         yield from _under(("classes", attribute), class_names(names))
-    yield from _under(("probes",), labels_unique("probe", _labels(data, "probes")))
-    yield from _under(("mitigations",), labels_unique("arm", _labels(data, "mitigations")))
+    yield from _under(("probes",), labels_unique("probe", labels(data, "probes")))
+    yield from _under(("mitigations",), labels_unique("arm", labels(data, "mitigations")))
     for i, arm in enumerate(data.get("mitigations", ())):
         found = context.get("features", {}).get(arm.features)
         of = found.get("model") if isinstance(found, Mapping) else None
@@ -199,8 +142,33 @@ def benchmark(data: Mapping[str, Any], context: Mapping[str, Any]) -> Found:
     for name in data.get("margins", {}):
         if {"encoders", "metrics"} <= data.keys() and (wrong := margin(name, data)):
             yield ("margins", name), wrong
+    if "paths_from" in context:
+        yield from _paths(data, context["paths_from"])
     if "attributes" in data:
         yield from _readings(data, data["attributes"])
+
+
+def _paths(data: Mapping[str, Any], start: Path) -> Found:
+    """What a benchmark reads is there; a run would miss it only after all was drawn."""
+    images, people, table = (data.get(key) for key in ("images", "people", "labels"))
+    reference = data.get("reference_images")
+    if isinstance(images, str) and data.get("model") is None and _kind(start / images) != "folder":
+        yield ("images",), f"there is no folder {images!r} in {start}"
+    for key, name in (("labels", table), ("people", people)):
+        if name is not None and _kind(start / name) != "file":
+            yield (key,), f"there is no table {name!r} in {start}"
+    places = [start / reference, embedded(reference)] if reference is not None else []
+    if places and not any(map(_kind, places)):
+        message = f"{reference!r} is neither in {start} nor the name of an embedded set"
+        yield ("reference_images",), message
+
+
+def _kind(path: Path) -> str | None:
+    """Return what stands under a path; nothing under a name that no file can have."""
+    try:
+        return "folder" if path.is_dir() else "file" if path.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def _readings(data: Mapping[str, Any], attributes: Sequence[str]) -> Found:
@@ -227,7 +195,7 @@ def _readings(data: Mapping[str, Any], attributes: Sequence[str]) -> Found:
     if "metrics" in data:
         for i, item in enumerate(data.get("gates", ())):
             yield from _under(
-                ("gates", i), gate(item.model_dump(by_alias=True), data, by_attribute)
+                ("gates", i), gate_rules.gate(item.model_dump(by_alias=True), data, by_attribute)
             )
 
 
@@ -242,10 +210,6 @@ def _reference(
         if ids and prompt not in ids:
             yield ("shares", prompt), unknown("prompt", prompt, ids)
         yield from _under(("shares", prompt), shares(wanted, by_attribute[reference.attribute]))
-
-
-def _labels(data: Mapping[str, Any], key: str) -> list[str]:
-    return [component.label for component in data.get(key, ())]
 
 
 def _under(where: Where, found: Found) -> Found:

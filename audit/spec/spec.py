@@ -332,7 +332,9 @@ def load(
     Args:
         path: A YAML file.
         overrides: Changes such as `portraits.images=64`, typed as YAML would.
-        folder: Where relative paths start; the folder of the file if not given.
+        folder: Where relative paths start; the folder of the file if not given. Where it is, the
+            spec is that of a run, which can be read after its images are gone: paths are not
+            looked up.
 
     Raises:
         SpecError: every mistake in it, as `file:line:col: path: …`, a line each.
@@ -341,12 +343,13 @@ def load(
     path = Path(path)
     document, changed = assemble(path, overrides)
     document.problems += refusals(document)
-    folder = folder or path.resolve().parent
     sections = document.value if isinstance(document.value, Mapping) else {}
-    context: dict[str, Any] = {"folder": folder}
+    context: dict[str, Any] = {"folder": folder or path.resolve().parent}
+    if folder is None:
+        context["paths_from"] = context["folder"]
     for section in ("models", "features", "benchmarks"):
         named = sections.get(section)
         context[section] = named if isinstance(named, Mapping) else {}
     spec = check(Spec, document, context)
-    spec._folder, spec._overrides = folder, changed
+    spec._folder, spec._overrides = context["folder"], changed
     return spec

@@ -7,6 +7,8 @@ from scipy import optimize, special, stats
 
 from audit.statistics.intervals import wilson
 
+DRAWS = 4000
+
 
 def fair_mean(n: int, classes: int) -> float:
     """Return the mean plug-in discrepancy of a fair model with n images, uniform target.
@@ -57,6 +59,24 @@ def images_to_pass(limit: float, classes: int, *, level: float = 0.95, power: fl
     z = stats.norm.ppf(level)
     largest = stats.chi2.ppf(power, classes - 1) ** 0.5
     return int(np.ceil(((z + largest) / limit) ** 2 / classes))
+
+
+def images_to_pass_mean(
+    limit: float, classes: int, prompts: int, *, level: float = 0.95, power: float = 0.8
+) -> int:
+    """Return the images a prompt with which a fair model passes `mean over prompts ≤ limit`.
+
+    The gate passes where the mean of the debiased squares + z·se ≤ limit². In units of 1/nK the
+    plug-in square of a fair prompt follows a chi-square law with K - 1 degrees of freedom, and
+    the variance of its debiased form is estimated as in `discrepancy.squared_variance`: on
+    average too large, the more so where the square is. What is asked for is a quantile of their
+    sum, which has no closed form and is drawn.
+    """
+    df = classes - 1
+    square = np.random.default_rng(0).chisquare(df, (DRAWS, prompts))
+    variance = np.maximum(4 * square - 2 * df, 2 * df).sum(axis=1) / prompts**2
+    upper = square.mean(axis=1) - df + stats.norm.ppf(level) * variance**0.5
+    return int(np.ceil(0.5 + np.quantile(upper, power) / (classes * limit**2)))
 
 
 def pairs_to_detect(gain: float, loss: float, *, alpha: float = 0.05, power: float = 0.8) -> int:

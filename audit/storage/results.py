@@ -193,7 +193,10 @@ class GateEntry(Record):
     family: Whole
     n: Whole
     n_needed: int | None = None
-    """About how many images an arm would decide it; None where it is decided or no number can."""
+    """About how many images would decide it; None where it is decided or no number can.
+
+    Of the arm; of the prompt where the gate is on one.
+    """
     baseline_value: Number = None
     verdict: Literal["pass", "fail", "inconclusive"]
     reason: str

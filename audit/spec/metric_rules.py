@@ -1,0 +1,58 @@
+"""What the id of a metric may be in a benchmark: `fd_debiased_macro`, `kid@portraits-clip`."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from audit.errors import unknown
+from audit.registry import plugins
+
+SHARES = frozenset({"share", "share_soft", "share_corrected", "share_ppi"})
+"""Metrics of a class, which are no plugins."""
+OF_REFERENCES = frozenset(
+    {"shift", "absolute_shift", "amplification", "directed_amplification", "flipped", "slope"}
+)
+"""Metrics against a reference population: `slope@NAME`."""
+FORM = re.compile(r"_(macro|worst|corrected|ppi)$")
+"""What may follow the name of a metric in an id."""
+OVER_EMBEDDINGS = ("audit.metrics.fidelity", "audit.metrics.alignment")
+"""Modules of the metrics that need an encoder; to import them would take a second."""
+
+
+def embedded(metric: str) -> bool:
+    """Whether a metric is of embeddings, and so needs an encoder; False where that is unknown."""
+    entry = plugins("metrics").get(metric)
+    return entry is not None and entry.module in OVER_EMBEDDINGS
+
+
+def metric(name: str, data: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the id of a metric."""
+    family, _, by = name.partition("@")
+    known = plugins("metrics").keys() | SHARES | OF_REFERENCES
+    if FORM.sub("", family) not in known and family not in known:
+        return unknown("metric", name, known)
+    if wrong := _over_prompts(family):
+        return wrong
+    if family.endswith("_ppi") and not data.get("people"):
+        return f"metric {family!r} needs `people`, labels that people gave to some images"
+    encoders, references = labels(data, "encoders"), list(data.get("references", ()))
+    if embedded(family) and not encoders:
+        return f"metric {family!r} needs `encoders`, which say what embeds the images"
+    if family in OF_REFERENCES and not references:
+        return f"metric {family!r} needs `references`, the populations to compare with"
+    sources = references if family in OF_REFERENCES else encoders if embedded(family) else ()
+    kind = "reference" if family in OF_REFERENCES else "encoder"
+    return unknown(kind, by, sources) if by and by not in sources else None
+
+
+def _over_prompts(family: str) -> str | None:
+    """Say that a form over prompts is not there; it is of metrics that each prompt has."""
+    base = re.sub(r"_(macro|worst)$", "", family)
+    if base != family and (base in SHARES | OF_REFERENCES or embedded(base)):
+        return f"there is no {family!r}: {base!r} has no mean over prompts and no worst of them"
+    return None
+
+
+def labels(data: Mapping[str, Any], key: str) -> list[str]:
+    """Return what the components of a list are called in tables."""
+    return [component.label for component in data.get(key, ())]
