@@ -10,6 +10,7 @@ PACKAGES = ("audit", "models", "probes", "reports")
 
 WORDS = """
     audit.errors audit.types audit.progress audit.interrupts audit.redaction audit.images.batches
+    audit.images.memory
 """
 FOUNDATION = """
     audit.registry audit.storage.* audit.statistics.* audit.metrics.* audit.rankings.*
