@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit.errors import InputError
+from audit.errors import InputError, SpecError
 from audit.images.classification import Reader
 from audit.images.drawing import BATCH_SIZE, Arm
 from audit.images.filling import Filling, filling
@@ -64,6 +64,25 @@ class Job:
             Reader(probe.label, self.supply.probe(probe), self.benchmark.attributes)
             for probe in self.benchmark.probes
         ]
+
+    def check_attributes(self) -> None:
+        """See that some probe reads each attribute, before anything is drawn for no numbers.
+
+        Raises:
+            SpecError: no probe reads one of them.
+        """
+        if not (readers := self.readers):
+            return  # a table of labels, which says itself what it lacks
+        read = dict.fromkeys(name for reader in readers for name in reader.probe.classes)
+        known = [name for name in self.benchmark.attributes if name in read]
+        unread = [name for name in self.benchmark.attributes if name not in read]
+        if unread:
+            probes = ", ".join(reader.name for reader in readers)
+            say = f"; say `attributes: [{', '.join(known)}]`" if known else ""
+            raise SpecError(
+                f"{self.name}.attributes: none of the probes ({probes}) reads {unread[0]!r};"
+                f" they read {', '.join(read)}{say}"
+            )
 
     def made_of(self) -> dict[str, Any]:
         """Return fingerprints of all that makes the numbers, as far as no model is loaded."""

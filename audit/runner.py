@@ -135,6 +135,7 @@ def measure(path: str | Path, *, progress: Progress | None = None) -> Run:
 
 def _finish(job: Job, path: Path) -> Run:
     """Go on with a job in a run folder until it is done."""
+    job.check_attributes()
     made_of = job.made_of()
     if _is_finished(path, made_of):
         return Run.open(path)

@@ -172,6 +172,24 @@ def test_a_finished_run_is_only_opened(bias_audit, monkeypatch):
     assert len(draws()) == 12
 
 
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        (["age", "race"], "they read age; say `attributes: [age]`"),
+        (["race"], "(constant) reads 'race'; they read age"),
+    ],
+)
+def test_an_attribute_that_no_probe_reads_stops_the_run_before_it_draws(
+    bias_audit, attributes, says
+):
+    constant = {"name": "constant", "attribute": "age", "classes": ["young", "old"]}
+    write_spec({"model": "fake", "images": 4, "probes": [constant], "attributes": attributes})
+    status, _, said = bias_audit("run")
+    assert status == 2
+    assert says in said
+    assert not draws()
+
+
 def test_a_changed_spec_is_a_new_run_that_uses_the_images_there_are(bias_audit):
     write_spec()
     bias_audit("run")
