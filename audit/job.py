@@ -86,6 +86,8 @@ class Job:
 
     def made_of(self) -> dict[str, Any]:
         """Return fingerprints of all that makes the numbers, as far as no model is loaded."""
+        from audit.conclusion import measured_with  # heavy: scipy
+
         model = self.benchmark.model
         return {
             "model": self.supply.model(model).fingerprint if model else None,
@@ -93,6 +95,7 @@ class Job:
             "encoders": {e.name: e.fingerprint for e in self.supply.encoders()},
             "limit": self.limit,
             "input": self._input(),
+            **measured_with(self.supply),
         }
 
     def _input(self) -> str | None:
