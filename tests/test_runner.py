@@ -572,6 +572,10 @@ def test_a_table_that_is_no_text_and_one_that_is_not_there(bias_audit):
     table("x")
     Path("labels.csv").write_bytes(b"\xff\xfe\x00gender")
     assert bias_audit("run")[0] == 3
+    Path("labels.csv").write_text('"gender"x\nwoman\n')
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert "labels.csv:1: not CSV" in err
     Path("labels.csv").unlink()
     status, _, err = bias_audit("run")
     assert status == 3
