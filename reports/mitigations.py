@@ -14,7 +14,7 @@ from reports.glossary import title
 from reports.markdown import bounded, escaped, row
 from reports.source import Source
 from reports.tables import Cell, Row, Table, entry_cell, table
-from reports.words import clipped, p_value
+from reports.words import clipped, inert, p_value
 
 
 @dataclass(frozen=True)
@@ -182,17 +182,8 @@ def comma_separated(source: Source) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["arm", *(name for c in found for name in _names(c))])
     for i, arm in enumerate(source.arms):
-        writer.writerow([_inert(arm), *(value for c in found for value in _values(c, i))])
+        writer.writerow([inert(arm), *(value for c in found for value in _values(c, i))])
     return text.getvalue()
-
-
-def _inert(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula.
-
-    >>> _inert("=cmd()"), _inert("steer")
-    ("'=cmd()", 'steer')
-    """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _names(column: Column) -> Sequence[str]:
@@ -202,5 +193,5 @@ def _names(column: Column) -> Sequence[str]:
 
 def _values(column: Column, i: int) -> Sequence[float | str | None]:
     cell = column.cells[i]
-    value = _inert(cell.text) if column.words else cell.value
+    value = inert(cell.text) if column.words else cell.value
     return [value, *column.ends[i]] if column.ends else [value]

@@ -157,13 +157,6 @@ def _problems(
 
 
 def _sentence(detail: Mapping[str, Any]) -> str:
-    kinds = {
-        "int_type": "int",
-        "float_type": "number",
-        "string_type": "text",
-        "bool_type": "true or false",
-    }
-    kinds |= {"tuple_type": "list", "dict_type": "mapping", "model_type": "mapping"}
     wanted = EXPECTED.get(detail["type"]) or re.sub(r"^Input should (be )?", "", detail["msg"])
     return f"expected {wanted}, got {shown(detail['input'])}"
 
