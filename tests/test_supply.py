@@ -16,6 +16,7 @@ def test_files_beside_the_spec_are_found_by_bare_names(tmp_path, monkeypatch):
     (tmp_path / "spec" / "mine").mkdir(parents=True)
     table = {"version": 1, "benchmarks": {"b": {"labels": "x.csv", "attributes": ["gender"]}}}
     (tmp_path / "spec" / "benchmarks.yaml").write_text(yaml.safe_dump(table))
+    (tmp_path / "spec" / "x.csv").write_text("gender\nwoman\n")
     monkeypatch.chdir(tmp_path)
     spec = load("spec/benchmarks.yaml")
     supply = Supply(spec, spec.benchmarks["b"], "cpu")
