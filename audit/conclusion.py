@@ -1,7 +1,9 @@
 """The tables of a run in, `results.json` out: numbers, verdicts, features, where they are from."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from audit.errors import InputError
@@ -17,7 +19,7 @@ from audit.storage import results
 from audit.storage.folder import RESULTS, Run
 from audit.storage.results import Entry, FeatureRecord, Provenance, Results, Warned
 from audit.storage.store import Store
-from audit.storage.weights import embedded
+from audit.storage.weights import embedded, fingerprint
 from audit.supply import Supply
 
 
@@ -80,6 +82,43 @@ def conclude(
     return found
 
 
+def measured_with(supply: Supply) -> dict[str, Any]:
+    """Return digests of what the numbers hang on besides images and readings.
+
+    Error cards by probe, None where there is none; reference images by content where they are one
+    file, else by names and sizes, which are the same on every machine.
+
+    Raises:
+        InputError: a card is damaged, or there are no such reference images.
+    """
+    cards = {
+        probe: fingerprint(card.model_dump_json()) if isinstance(card, ErrorCard) else None
+        for probe, card in _cards(supply).items()
+    }
+    place = _reference_images(supply)
+    return {"error_cards": cards, "reference_images": place and _digest(place)}
+
+
+def _reference_images(supply: Supply) -> Path | None:
+    """Return where the reference images are: beside the spec, or embedded."""
+    named = supply.benchmark.reference_images
+    if named is None:
+        return None
+    own = supply.spec.folder / named
+    place = own if own.exists() else embedded(named)
+    if not place.exists():
+        raise InputError(f"reference_images: {own} is neither here nor embedded")
+    return place
+
+
+def _digest(place: Path) -> str:
+    if place.is_file():
+        with place.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    files = sorted(file for file in place.rglob("*") if file.is_file())
+    return fingerprint(*((f.relative_to(place).as_posix(), f.stat().st_size) for f in files))
+
+
 def _provenance(run: Run, supply: Supply, measured: Measured) -> Provenance:
     """Return what the numbers are from; of the manifest only what is the same on every machine."""
     benchmark = supply.benchmark
@@ -115,13 +154,8 @@ def _model(supply: Supply) -> dict[str, Any]:
 def _embeddings(run: Run, encoder: Any, supply: Supply, store: Store) -> Embeddings:
     benchmark = supply.benchmark
     prompts = {prompt.id: prompt.text for prompt in benchmark.prompts}
-    reference = None
-    if benchmark.reference_images is not None:
-        own = supply.spec.folder / benchmark.reference_images
-        place = own if own.exists() else embedded(benchmark.reference_images)
-        if not place.exists():
-            raise InputError(f"reference_images: {own} is neither here nor embedded")
-        reference = embedding.of_reference(place, encoder, store)
+    place = _reference_images(supply)
+    reference = None if place is None else embedding.of_reference(place, encoder, store)
     return Embeddings(
         encoder=encoder.name,
         extractor=getattr(encoder, "extractor", encoder.name),

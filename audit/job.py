@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit.errors import InputError
+from audit.errors import InputError, SpecError
 from audit.images.classification import Reader
 from audit.images.drawing import BATCH_SIZE, Arm
 from audit.images.filling import Filling, filling
@@ -65,8 +65,29 @@ class Job:
             for probe in self.benchmark.probes
         ]
 
+    def check_attributes(self) -> None:
+        """See that some probe reads each attribute, before anything is drawn for no numbers.
+
+        Raises:
+            SpecError: no probe reads one of them.
+        """
+        if not (readers := self.readers):
+            return  # a table of labels, which says itself what it lacks
+        read = dict.fromkeys(name for reader in readers for name in reader.probe.classes)
+        known = [name for name in self.benchmark.attributes if name in read]
+        unread = [name for name in self.benchmark.attributes if name not in read]
+        if unread:
+            probes = ", ".join(reader.name for reader in readers)
+            say = f"; say `attributes: [{', '.join(known)}]`" if known else ""
+            raise SpecError(
+                f"{self.name}.attributes: none of the probes ({probes}) reads {unread[0]!r};"
+                f" they read {', '.join(read)}{say}"
+            )
+
     def made_of(self) -> dict[str, Any]:
         """Return fingerprints of all that makes the numbers, as far as no model is loaded."""
+        from audit.conclusion import measured_with  # heavy: scipy
+
         model = self.benchmark.model
         return {
             "model": self.supply.model(model).fingerprint if model else None,
@@ -74,6 +95,7 @@ class Job:
             "encoders": {e.name: e.fingerprint for e in self.supply.encoders()},
             "limit": self.limit,
             "input": self._input(),
+            **measured_with(self.supply),
         }
 
     def _input(self) -> str | None:

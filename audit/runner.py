@@ -119,22 +119,31 @@ def measure(path: str | Path, *, progress: Progress | None = None) -> Run:
         InputError: it is no run folder, or its tables are not whole.
         ResourceError: another process is writing it.
     """
-    from audit.conclusion import conclude  # heavy: scipy
+    from audit.conclusion import conclude, measured_with  # heavy: scipy
 
     path = Path(path)
     run = Run.open(path)
-    spec = load(path / folder.SPEC, folder=(path / run.manifest["spec_folder"]).resolve())
-    supply = Supply(spec, spec.benchmarks[run.manifest["benchmark"]])
+    old = folder.read_manifest(path, needed=folder.MEASURED_FROM)
+    spec = load(path / folder.SPEC, folder=(path / old["spec_folder"]).resolve())
+    supply = Supply(spec, spec.benchmarks[old["benchmark"]])
     before = run.results.features if (path / folder.RESULTS).is_file() else ()
+    made_of = old["made_of"] | measured_with(supply)
     with folder.locked(path):
-        store = Store(path / run.manifest["cache"])
-        conclude(run, supply, store, progress or Silent(), features=before)
+        writing = RunFolder(path, dict(old))
+        writing.update(made_of=made_of, measured=folder.now(), **folder.environment())
+        try:
+            store = Store(path / old["cache"])
+            conclude(Run.open(path), supply, store, progress or Silent(), features=before)
+        except BaseException:
+            writing.update(**old)  # its results are still the old ones
+            raise
         render(path)
     return Run.open(path)
 
 
 def _finish(job: Job, path: Path) -> Run:
     """Go on with a job in a run folder until it is done."""
+    job.check_attributes()
     made_of = job.made_of()
     if _is_finished(path, made_of):
         return Run.open(path)

@@ -10,6 +10,9 @@ from audit.spec.component import Component
 from audit.spec.spec import Benchmark, Spec
 from audit.types import Encoder, Mitigation, Model, Probe
 
+PATHS = frozenset({"model", "path", "pipeline", "weights"})
+"""Options that name files or folders, also by a bare name that does not look like a path."""
+
 
 class Supply:
     """Builds the plugins of one benchmark on one device; a model is built once and shared."""
@@ -60,15 +63,17 @@ class Supply:
 
     def _anchored(self, component: Component) -> dict[str, Any]:
         """Return options with paths that exist beside the spec made absolute."""
-        return {name: self._absolute(value) for name, value in component.options.items()}
+        return {name: self._absolute(name, value) for name, value in component.options.items()}
 
-    def _absolute(self, value: Any) -> Any:
+    def _absolute(self, option: str, value: Any) -> Any:
         if isinstance(value, Mapping):  # a probe with options of its own
-            return {name: self._absolute(below) for name, below in value.items()}
-        return str(self.spec.folder / value) if self._is_path(value) else value
+            return {name: self._absolute(name, below) for name, below in value.items()}
+        return str(self.spec.folder / value) if self._is_path(option, value) else value
 
-    def _is_path(self, value: Any) -> bool:
-        looks = isinstance(value, str) and ("/" in value or bool(Path(value).suffix))
+    def _is_path(self, option: str, value: Any) -> bool:
+        if not isinstance(value, str) or not value:
+            return False
+        looks = option in PATHS or "/" in value or bool(Path(value).suffix)
         return looks and (self.spec.folder / value).exists()
 
 

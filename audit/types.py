@@ -249,7 +249,8 @@ class Metric:
     version: int
     """Raised when the definition changes; unlike versions are not compared."""
     function: Callable[..., Any]
-    """Called with the arrays named in `columns`, in that order."""
+    """Called with the arrays named in `columns`, in that order, and with the `level` of its
+    interval if it takes one by that name."""
     columns: tuple[str, ...]
     """What it is a function of: `shares` [..., K], `soft_shares`, `cov` [..., K, K], `target` [K],
     `joint` (shares of combinations), `features` and `reference` [N, D], `pairs` (features of the

@@ -15,7 +15,7 @@ CLASSES = {
 }
 """By `classes_source` of the results."""
 UNIFORM, UNEXPLAINED = "uniform", "the spec"
-"""What `target_source` holds where nobody gave a target, and where nobody gave a reason."""
+"""What `target_source` holds where nobody gave a reason: for even shares, for a target."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 from audit.storage.results import Difference
 from reports import background, contrasts, effects, trade_offs, verdicts
 from reports.document import document
-from reports.markdown import bounded, escaped
+from reports.markdown import bounded, escaped, row, written
 from reports.source import Source
 from reports.tables import Cell, Table
-from reports.words import clipped, listed
+from reports.words import clipped, inert, listed
 
 SECTIONS = (
     ("verdict", "Verdict"),
@@ -89,7 +89,7 @@ def markdown(source: Source) -> str:
         lines += ["", "| verdict | promise | measured | bound | pairs | baseline | reason |"]
         lines += ["|---" * 7 + "|"]
         for gate, cells, reason in verdicts.gate_rows(source):
-            words = [_text(cells[0]), *(_text(cell) for cell in cells[1:]), escaped(reason)]
+            words = [written(cells[0]), *(written(cell) for cell in cells[1:]), escaped(reason)]
             lines.append(f"| **{gate.verdict}** | {' | '.join(words)} |")
     for each in (contrasts.described(source), *contrasts.tables(source), contrasts.arms(source)):
         lines += ["", *_rows(each)]
@@ -98,13 +98,9 @@ def markdown(source: Source) -> str:
 
 
 def _rows(found: Table) -> list[str]:
-    heads = "| " + " | ".join(escaped(head) for head in found.head) + " |"
-    body = ["| " + " | ".join(_text(cell) for cell in row) + " |" for row in found.rows]
+    heads = row([Cell(head) for head in found.head])
+    body = [row(cells) for cells in found.rows]
     return [escaped(found.caption), "", heads, "|---" * len(found.head) + "|", *body]
-
-
-def _text(cell: Cell) -> str:
-    return escaped(clipped(f"{cell.text} {cell.note}".strip()))
 
 
 def csv(source: Source) -> str:
@@ -117,10 +113,6 @@ def csv(source: Source) -> str:
     rows.writerow(COLUMNS)
     for d in source.results.comparisons:
         plain = d.model_dump(mode="json", by_alias=True)
-        rows.writerow([_inert(plain[column]) for column in COLUMNS])
+        values = (plain[column] for column in COLUMNS)
+        rows.writerow([inert(v) if isinstance(v, str) else v for v in values])
     return out.getvalue()
-
-
-def _inert(value: object) -> object:
-    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if risky else value

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from audit.storage.results import Difference, Flips
 from reports.glossary import title
-from reports.source import Source
+from reports.source import Source, is_unpaired
 from reports.tables import Cell, Table, entry_cell, table
 from reports.words import bounds, change, is_share, p_value, unmeasured
 
@@ -13,9 +13,11 @@ EQUIVALENCE = (
     " by two one-sided t tests; a difference that was merely not found rules nothing out."
 )
 
+DROPPED = " A pair in which one side has no reading is dropped and counted."
+
 
 def difference(source: Source, metric: str, arm: str, attribute: str | None) -> Cell:
-    """Return the paired difference of an arm to the baseline, read by the probe that judges."""
+    """Return the difference of an arm to the baseline, read by the probe that judges."""
     if arm == source.baseline:
         return Cell("baseline")
     probe = source.probe(attribute) if attribute else None
@@ -44,11 +46,13 @@ def _points(found: Difference) -> str:
 
 def side_effects(source: Source) -> tuple[Table, ...]:
     """Return what each mitigation changes: distances and quality first, then single shares."""
-    return differences(
-        source,
-        [d for d in source.results.comparisons if d.prompt is None],
-        "paired differences, arm minus baseline, over the same requests.",
-    )
+    found = [d for d in source.results.comparisons if d.prompt is None]
+    of = "paired differences, arm minus baseline, over the same requests."
+    if all(map(is_unpaired, found)):
+        of = "differences of two samples, arm minus baseline: the arms share no seeds."
+    elif any(map(is_unpaired, found)):
+        of = "differences, arm minus baseline; paired where both drew from the same seeds."
+    return differences(source, found, of)
 
 
 def differences(source: Source, found: Sequence[Difference], of: str) -> tuple[Table, ...]:
@@ -71,7 +75,7 @@ def differences(source: Source, found: Sequence[Difference], of: str) -> tuple[T
     )
     return tuple(
         table(
-            f"{name}: {of} A pair in which one side has no reading is dropped and counted.",
+            f"{name}: {of}{'' if all(map(is_unpaired, part)) else DROPPED}",
             [
                 "Arm",
                 *(["Against"] if against else []),

@@ -27,8 +27,8 @@ RULE = (
     "read. A request that several rules choose is shown once."
 )
 
-Key = tuple[str, int]
-"""Prompt id and index: what the same image is called in every arm."""
+Key = tuple[str, int, str]
+"""Prompt id, index and seed: arms that drew a request from one seed share it, no others do."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,21 @@ def rows(
     """
     if images.empty or not arms:
         return []
-    drawn = {(r.arm, r.prompt_id, r.index): r for r in _records(images)}
-    read: dict[tuple[str, str, int], dict[str, _Reading]] = {}
+    keys = {(r.arm, r.prompt_id, r.index): _key(r) for r in _records(images)}
+    drawn = {(r.arm, _key(r)): r for r in _records(images)}
+    read: _Readings = {}
     for reading in _readings(labels):
-        read.setdefault((reading.arm, *reading.key), {})[reading.attribute] = reading
+        if (key := keys.get((reading.arm, *reading.request))) is not None:
+            read.setdefault((reading.arm, key), {})[reading.attribute] = reading
     out = []
     for key, reason in _choose(images, read, arms).items():
-        baseline = read.get((arms[0], *key), {})
+        baseline = read.get((arms[0], key), {})
         pictures = tuple(
-            _picture(drawn[(arm, *key)], arm, read.get((arm, *key), {}), baseline, thumbnails)
+            _picture(drawn[arm, key], arm, read.get((arm, key), {}), baseline, thumbnails)
             for arm in arms
-            if (arm, *key) in drawn
+            if (arm, key) in drawn
         )
-        first = drawn[(pictures[0].arm, *key)]
+        first = drawn[pictures[0].arm, key]
         seed = "unknown" if pd.isna(first.seed) else f"{int(first.seed)}"
         out.append(Row(reason, str(first.prompt), seed, pictures))
     return out
@@ -89,13 +91,13 @@ def walls(
     images: pd.DataFrame, arms: Sequence[str], thumbnails: Thumbnails
 ) -> list[tuple[str, str, int]]:
     """Return arm, one picture of its first images in hashed order, and how many it shows."""
-    keys = _by_lot({(r.prompt_id, r.index) for r in _records(images)})[:WALL]
+    keys = _by_lot({(r.prompt_id, r.index, "") for r in _records(images)})[:WALL]
     if len(keys) > COLUMNS:
         keys = keys[: len(keys) // COLUMNS * COLUMNS]  # rows that are full
-    paths = {(r.arm, r.prompt_id, r.index): _path(r) for r in _records(images)}
+    paths = {(r.arm, (r.prompt_id, r.index, "")): _path(r) for r in _records(images)}
     out = []
     for arm in arms:
-        chosen = [paths[(arm, *key)] for key in keys if (arm, *key) in paths]
+        chosen = [paths[arm, key] for key in keys if (arm, key) in paths]
         if chosen and (source := thumbnails.wall(chosen)):
             out.append((arm, source, len(chosen)))
     return out
@@ -104,7 +106,8 @@ def walls(
 @dataclass(frozen=True)
 class _Reading:
     arm: str
-    key: Key
+    request: tuple[str, int]
+    """Prompt id and index."""
     attribute: str
     label: str
     status: str
@@ -122,6 +125,10 @@ class _Reading:
         return self.label if sure is None else f"{self.label} {100 * sure:.0f}{PERCENT}"
 
 
+_Readings = dict[tuple[str, Key], dict[str, _Reading]]
+"""By arm and key, then by attribute."""
+
+
 class _Image:
     """The columns of one row of `images.parquet`, by name."""
 
@@ -132,6 +139,12 @@ class _Image:
     seed: Any
     path: Any
     status: str
+
+
+def _key(image: _Image) -> Key:
+    """Return what an image is called; one of unknown seed has its arm in place of it."""
+    seed = f"of {image.arm}" if pd.isna(image.seed) else str(image.seed)
+    return image.prompt_id, image.index, seed
 
 
 def _path(image: _Image) -> str | None:
@@ -153,30 +166,30 @@ def _readings(labels: pd.DataFrame) -> list[_Reading]:
     for row in labels.to_dict("records"):
         known = {name: float(row[c]) for c, name in columns.items() if not pd.isna(row[c])}
         label = "" if pd.isna(row["label"]) else str(row["label"])
-        key = (str(row["prompt_id"]), int(row["index"]))
+        request = (str(row["prompt_id"]), int(row["index"]))
         attribute, status = str(row["attribute"]), str(row["status"])
-        out.append(_Reading(str(row["arm"]), key, attribute, label, status, known))
+        out.append(_Reading(str(row["arm"]), request, attribute, label, status, known))
     return out
 
 
 def _by_lot(keys: set[Key]) -> list[Key]:
-    def place(key: Key) -> str:
-        return hashlib.sha256(f"{key[0]}\0{key[1]}".encode()).hexdigest()
+    def place(key: Key) -> tuple[str, str]:
+        return hashlib.sha256(f"{key[0]}\0{key[1]}".encode()).hexdigest(), key[2]
 
     return sorted(keys, key=place)
 
 
 def _choose(
     images: pd.DataFrame,
-    read: dict[tuple[str, str, int], dict[str, _Reading]],
+    read: _Readings,
     arms: Sequence[str],
 ) -> dict[Key, str]:
     """Return the requests to show, with the rule that chose each, in the order of the rules."""
-    keys = _by_lot({(r.prompt_id, r.index) for r in _records(images)})
+    keys = _by_lot({_key(r) for r in _records(images)})
     attribute = next((a for readings in read.values() for a in readings), "")
 
     def reading(arm: str, key: Key) -> _Reading | None:
-        return read.get((arm, *key), {}).get(attribute)
+        return read.get((arm, key), {}).get(attribute)
 
     def move(arm: str) -> Callable[[Key], float]:
         def distance(key: Key) -> float:

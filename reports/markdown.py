@@ -53,7 +53,7 @@ def gates(source: Source) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for gate, (promise, value, *rest), reason in rows:
-        cells = [_text(value), *(_text(c) for c in rest), escaped(reason)]
+        cells = [written(value), *(written(c) for c in rest), escaped(reason)]
         lines.append(
             f"| **{gate.verdict}** | {escaped(clipped(promise.text))} | {' | '.join(cells)} |"
         )
@@ -89,8 +89,9 @@ def row(cells: Iterable[Cell]) -> str:
     >>> row([Cell("a|b"), Cell("1.0", 1.0, "[0.5, 1.5]")])
     '| a\\|b | 1.0 \\[0.5, 1.5\\] |'
     """
-    return f"| {' | '.join(map(_text, cells))} |"
+    return f"| {' | '.join(map(written, cells))} |"
 
 
-def _text(cell: Cell) -> str:
+def written(cell: Cell) -> str:
+    """Return a cell as Markdown: its text and, after it, its note."""
     return escaped(clipped(f"{cell.text} {cell.note}".strip()))

@@ -14,7 +14,7 @@ from reports.glossary import title
 from reports.markdown import bounded, escaped, row
 from reports.source import Source
 from reports.tables import Cell, Row, Table, entry_cell, table
-from reports.words import clipped, p_value
+from reports.words import clipped, inert, p_value
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _fairness(source: Source, attribute: str) -> Iterator[Column]:
 
 
 def _change(source: Source, attribute: str, probe: str, head: str) -> Column:
-    """Return the paired change of the discrepancy with its interval."""
+    """Return the change of the discrepancy with its interval."""
     found = [
         next(iter(_changes(source, "fd_debiased", arm, attribute, probe)), None)
         for arm in source.arms
@@ -114,7 +114,7 @@ def _largest_change(source: Source, attribute: str) -> Column:
 def _changes(
     source: Source, metric: str, arm: str, attribute: str, probe: str | None
 ) -> list[Difference]:
-    """Return the paired differences of an arm over all prompts."""
+    """Return the differences of an arm over all prompts."""
     wanted = (metric, arm, attribute, None, probe)
     return [
         d
@@ -146,9 +146,15 @@ def overview(source: Source) -> Table | None:
         return None
     found = list(columns(source))
     rows: list[Row] = [[arm, *(c.cells[i] for c in found)] for i, arm in enumerate(source.arms)]
+    compared = (
+        f"All arms side by side. Changes are against {source.baseline}, and paired only where both"
+        " arms share seeds; p is of the paired test"
+        if source.unpaired
+        else "All mitigations over the same requests. Changes are paired with"
+        f" {source.baseline}; p is of the paired test"
+    )
     return table(
-        f"All mitigations over the same requests. Changes are paired with {source.baseline}; p is "
-        "of the paired test that the shares of the attribute did not change (McNemar; Stuart and "
+        f"{compared} that the shares of the attribute did not change (McNemar; Stuart and "
         "Maxwell), adjusted. Seconds are the median over images of drawing alone, on the device "
         "that run.json names. An arm judged by its guide follows the probe that is named first: "
         "read it by another.",
@@ -176,17 +182,8 @@ def comma_separated(source: Source) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["arm", *(name for c in found for name in _names(c))])
     for i, arm in enumerate(source.arms):
-        writer.writerow([_inert(arm), *(value for c in found for value in _values(c, i))])
+        writer.writerow([inert(arm), *(value for c in found for value in _values(c, i))])
     return text.getvalue()
-
-
-def _inert(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula.
-
-    >>> _inert("=cmd()"), _inert("steer")
-    ("'=cmd()", 'steer')
-    """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _names(column: Column) -> Sequence[str]:
@@ -196,5 +193,5 @@ def _names(column: Column) -> Sequence[str]:
 
 def _values(column: Column, i: int) -> Sequence[float | str | None]:
     cell = column.cells[i]
-    value = _inert(cell.text) if column.words else cell.value
+    value = inert(cell.text) if column.words else cell.value
     return [value, *column.ends[i]] if column.ends else [value]

@@ -69,7 +69,7 @@ def _content(source: Source) -> dict[str, Any]:
     judged = source.labels
     if not judged.empty and source.attributes:
         judged = judged[judged["probe"] == source.probe(source.attributes[0])]
-    pictured = not source.images.empty and source.images["path"].astype(bool).any()
+    pictured = not source.images.empty and source.images["path"].fillna("").ne("").any()
     pairs = gallery.rows(source.images, judged, source.arms, thumbnails) if pictured else []
     definitions, interval_methods = background.methods(source)
     content = {
@@ -91,7 +91,8 @@ def _content(source: Source) -> dict[str, Any]:
         "combined": summary.combined(source),
         "forests": list(summary.forests(source)),
         "pairs": pairs,
-        "unpaired": "This run holds no pictures: its labels were at hand."
+        "seeded": not source.unpaired,
+        "unpictured": "This run holds no pictures: its labels were at hand."
         if not source.images.empty
         else "This run holds no table of images, so there are no pairs to show.",
         "rule": gallery.RULE,
@@ -119,7 +120,8 @@ def _content(source: Source) -> dict[str, Any]:
     }
     absent = {"pictures": "walls", "combined": "combined", "prompts": "forests"}
     absent["truth"] = "truths"
-    shown = [(i, h) for i, h in SECTIONS if i not in absent or content[absent[i]]]
+    headings = dict(SECTIONS) | ({"gallery": "Single pictures"} if source.unpaired else {})
+    shown = [(i, h) for i, h in headings.items() if i not in absent or content[absent[i]]]
     return content | {"contents": shown}
 
 

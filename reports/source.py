@@ -11,12 +11,17 @@ import pandas as pd
 
 from audit.errors import InputError
 from audit.storage import results
-from audit.storage.results import Entry, Estimand, Results
+from audit.storage.results import Difference, Entry, Estimand, Results
 
 JOINT = "+"
 """Between the names of attributes, and of classes, that are measured together."""
 BASELINE = 0
 """Place of the baseline among the arms."""
+
+
+def is_unpaired(difference: Difference) -> bool:
+    """Whether a difference is of two samples, not of pairs from one seed."""
+    return difference.method.startswith("unpaired")
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,11 @@ class Source:
     def baseline(self) -> str:
         """Name of the first arm."""
         return self.arms[BASELINE] if self.arms else ""
+
+    @cached_property
+    def unpaired(self) -> bool:
+        """Whether some arm shares no seeds with the baseline, so that no pictures pair."""
+        return any(is_unpaired(d) for d in self.results.comparisons)
 
     @cached_property
     def estimands(self) -> dict[str, Estimand]:

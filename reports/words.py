@@ -10,6 +10,15 @@ MINUS = "\N{MINUS SIGN}"
 PERCENT = "\N{NO-BREAK SPACE}%"
 
 
+def inert(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula.
+
+    >>> inert("=cmd()"), inert("steer")
+    ("'=cmd()", 'steer')
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def visible(text: object) -> str:
     r"""Return text with control and direction characters written out, so that they act nowhere.
 

@@ -21,6 +21,8 @@ def run(
     """Write a run folder as a run would, from planted readings."""
     path.mkdir(parents=True)
     (path / "table.csv").write_text("gender\nwoman\n")
+    if "reference_images" in given:
+        (path / given["reference_images"]).mkdir()
     plain = {"labels": "table.csv", "attributes": ["gender"]} | given
     spec = {"version": 1, "benchmarks": {"b": plain}}
     (path / folder.SPEC).write_text(yaml.safe_dump(spec))

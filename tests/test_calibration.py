@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from tables import benchmark, one, tables
@@ -182,6 +183,25 @@ def test_mistakes_in_labelled_data_are_named(tmp_path):
     (tmp_path / "labels.csv").write_text("path,gender\nmissing.png,woman\n")
     with pytest.raises(InputError, match=r"labels.csv:2: no such file 'missing.png'"):
         list(labelled(tmp_path / "labels.csv", CLASSES))
+    (tmp_path / "labels.csv").write_bytes("path,gender\né.png,woman\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"labels.csv: not UTF-8 text"):
+        list(labelled(tmp_path / "labels.csv", CLASSES))
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (b"\x89PNG half a file", r"faces.parquet\[1\]: not a PNG"),
+        (None, r"faces.parquet\[1\]: holds no image"),
+    ],
+)
+def test_a_damaged_image_in_parquet_is_named_by_file_and_row(tmp_path, held, says):
+    save(tmp_path / "1.png")
+    image = (tmp_path / "1.png").read_bytes()
+    path = tmp_path / "faces.parquet"
+    pd.DataFrame({"image": [image, held], "gender": ["woman", "man"]}).to_parquet(path)
+    with pytest.raises(InputError, match=says):
+        list(labelled(path, CLASSES))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Who chose classes and target is in the results, and said in every rendering."""
 
+import pandas as pd
 import pytest
 from tables import benchmark, tables
 
@@ -32,6 +33,15 @@ def test_the_results_say_who_chose():
     assert chosen(Benchmark.model_validate(drawn | {"target": EVEN}))[0] == "suite"
     own = drawn | {"classes": {"gender": ["woman", "man"]}}
     assert chosen(Benchmark.model_validate(own))[0] == "spec"
+
+
+def test_the_reason_of_even_shares_is_kept_and_that_of_a_target_speaks_of_no_other():
+    assert chosen(benchmark(target_reason="the board")) == ("suite", "the board")
+    labels = ROWS[1].assign(attribute="age", label="young")
+    both = benchmark(attributes=["gender", "age"], target=EVEN, target_reason="the board")
+    found = measure(ROWS[0], pd.concat([ROWS[1], labels]), both).estimands
+    said = {one.attribute: one.target_source for one in found}
+    assert (said["gender"], said["age"]) == ("the board", "uniform")
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 """Two arms, of one run or of two: paired where requests are shared, or refused with the field."""
 
+import json
+
 import pytest
 from stored_run import AFTER, BEFORE, run
 
 from audit.comparison.contrasts import contrast
 from audit.comparison.sides import side
 from audit.errors import InputError
+from audit.storage.folder import Run
 from audit.storage.results import Entry
 
 
@@ -110,4 +113,18 @@ def test_distances_from_other_reference_images_are_blocked(tmp_path):
     second = run(tmp_path / "two", rows, extra=[fid(5.0, "a")], reference_images="faces")
     assert contrast(side(first), side(second)).blocked == (
         "fid@tiny: reference images None and 'faces'",
+    )
+
+
+def test_distances_from_reference_images_that_changed_in_place_are_blocked(tmp_path):
+    rows, found = {"none": {"-": BEFORE}}, []
+    for name in ("one", "two"):
+        run(tmp_path / name, rows, extra=[fid(2.0, "a")], reference_images="faces")
+        path = tmp_path / name / "run.json"
+        manifest = json.loads(path.read_text())
+        manifest["made_of"]["reference_images"] = f"digest of {name}"
+        path.write_text(json.dumps(manifest))
+        found.append(side(Run.open(path.parent)))
+    assert contrast(*found).blocked == (
+        "fid@tiny: reference images 'faces' are not the same files",
     )

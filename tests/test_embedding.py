@@ -43,6 +43,9 @@ def test_a_packed_reference_is_the_folder_it_was_packed_from(tmp_path, folder):
     assert vectors.tolist() == [[50, 50, 50], [25, 50, 50], [16.5, 50, 50]]
     assert np.array_equal(of_reference(folder, encoder, store), vectors)
     assert encoder.shown == 3, "the same bytes are embedded once"
+    structs = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+    pd.DataFrame({"image": structs}).to_parquet(packed)
+    assert np.array_equal(of_reference(packed, encoder, store), vectors)
 
 
 def test_a_reference_that_is_none_is_refused(tmp_path):
@@ -53,4 +56,7 @@ def test_a_reference_that_is_none_is_refused(tmp_path):
     empty = tmp_path / "empty.parquet"
     pd.DataFrame({"image": pd.Series([], dtype=object)}).to_parquet(empty)
     with pytest.raises(InputError, match="holds no images"):
+        of_reference(empty, MeanColour(), Store(tmp_path / "store"))
+    pd.DataFrame({"image": [None, b"x"]}).to_parquet(empty)
+    with pytest.raises(InputError, match=r"empty.parquet\[0\]: holds no image"):
         of_reference(empty, MeanColour(), Store(tmp_path / "store"))

@@ -394,6 +394,23 @@ def embeddings(images, *, reference=None, texts=None):
     return Embeddings("tiny", "tiny, 64 px, float32", vectors, texts or {}, reference)
 
 
+def test_the_level_of_the_spec_reaches_distances_between_sets_of_images():
+    images, labels = tables({"none": {"-": ["woman"] * 120}})
+    reference = np.random.default_rng(1).normal(size=(120, 4))
+    found = embeddings(images, reference=reference)
+
+    def width(level, metric):
+        spec = benchmark(statistics={"level": level})
+        spec = spec.model_copy(update={"metrics": ("kid", "cmmd_u", "fid_infinity")})
+        row = one(measure(images, labels, spec, embeddings=[found]), f"{metric}@tiny")
+        assert row.level == level
+        return row.ci_high - row.ci_low
+
+    for metric, df in (("kid", 119), ("cmmd_u", 119), ("fid_infinity", 9)):
+        wider = stats.t.ppf(0.995, df) / stats.t.ppf(0.95, df)
+        assert width(0.99, metric) / width(0.9, metric) == pytest.approx(wider)
+
+
 def test_quality_names_its_encoder_and_says_what_it_lacks():
     images, labels = tables({"none": {"-": EIGHTY}, "steer": {"-": EIGHTY}})
     spec = benchmark().model_copy(update={"metrics": ("fid", "kid", "clip_i", "clip_t")})

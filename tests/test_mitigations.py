@@ -130,9 +130,11 @@ def test_random_latents_are_others_of_like_mass(found):
     assert drawn.tolist() != others.tolist()
     few = replace(
         found,
-        features=replace(found.features, latents={"dark": (0, 1, 2, 3), "bright": (4, 5, 6, 7)}),
+        features=replace(
+            found.features, latents={"dark": tuple(range(6)), "bright": tuple(range(6, 12))}
+        ),
     )
-    with pytest.raises(SpecError, match="only 8 latents beside the feature set fire"):
+    with pytest.raises(SpecError, match=r"needs 12 latents that fire .*, and only 4 do"):
         random_features(features=few, target=EVEN, scale=2.0)
 
 

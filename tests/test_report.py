@@ -8,6 +8,7 @@ import time
 from html import unescape
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 from report_run import colours, occupations, unconditional
 
@@ -239,6 +240,40 @@ def test_no_face_at_all_is_never_called_fair(tmp_path):
     assert "No arm measured lies beyond" not in text
     assert " 0 of 40" not in text
     assert "40 of 40 under none" in text
+
+
+def test_arms_that_share_no_seeds_are_never_called_paired(tmp_path):
+    folder = occupations(tmp_path, images=4, picture=colours)
+    images = pd.read_parquet(folder / "images.parquet")
+    images["seed"] = None
+    images.to_parquet(folder / "images.parquet")
+    plain = json.loads((folder / "results.json").read_text())
+    for one in plain["comparisons"]:
+        one["method"] = "unpaired: the arms share no seeds"
+    (folder / "results.json").write_text(json.dumps(plain | {"flips": []}))
+    html = render(folder)
+    text = Page(html).text
+    for paired in (
+        "same seeds in",
+        "same seeds as",
+        "from one seed",
+        "over the same requests",
+        "paired with",
+        "A pair in",
+    ):
+        assert paired not in text
+    assert "differences of two samples, arm minus baseline: the arms share no seeds." in text
+    section = html[html.index('id="gallery"') : html.index('id="features"')]
+    shown = [one.count("<figure") for one in section.split('<p class="why">')[1:]]
+    assert set(shown) == {1}, "a picture of unknown seed has no partner"
+    assert 'class="changed"' not in section
+
+
+def test_labels_at_hand_show_no_gallery(tmp_path):
+    folder = occupations(tmp_path, images=4)
+    images = pd.read_parquet(folder / "images.parquet")
+    images.assign(path=None).to_parquet(folder / "images.parquet")
+    assert "This run holds no pictures: its labels were at hand." in Page(render(folder)).text
 
 
 def test_a_run_that_stopped_says_so_first(tmp_path):

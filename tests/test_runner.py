@@ -172,6 +172,24 @@ def test_a_finished_run_is_only_opened(bias_audit, monkeypatch):
     assert len(draws()) == 12
 
 
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        (["age", "race"], "they read age; say `attributes: [age]`"),
+        (["race"], "(constant) reads 'race'; they read age"),
+    ],
+)
+def test_an_attribute_that_no_probe_reads_stops_the_run_before_it_draws(
+    bias_audit, attributes, says
+):
+    constant = {"name": "constant", "attribute": "age", "classes": ["young", "old"]}
+    write_spec({"model": "fake", "images": 4, "probes": [constant], "attributes": attributes})
+    status, _, said = bias_audit("run")
+    assert status == 2
+    assert says in said
+    assert not draws()
+
+
 def test_a_changed_spec_is_a_new_run_that_uses_the_images_there_are(bias_audit):
     write_spec()
     bias_audit("run")
@@ -615,6 +633,10 @@ def test_a_table_that_is_no_text_and_one_that_is_not_there(bias_audit):
     table("x")
     Path("labels.csv").write_bytes(b"\xff\xfe\x00gender")
     assert bias_audit("run")[0] == 3
+    Path("labels.csv").write_text('"gender"x\nwoman\n')
+    status, _, err = bias_audit("run")
+    assert status == 3
+    assert "labels.csv:1: not CSV" in err
     Path("labels.csv").unlink()
     status, _, err = bias_audit("run")
     assert status == 2
@@ -716,6 +738,53 @@ def test_numbers_are_computed_again_from_the_tables_alone(bias_audit, monkeypatc
     assert bias_audit("measure", the_run().folder)[0] == 0
     assert results.read_bytes() == before
     assert draws() == []
+
+
+def test_numbers_measured_by_a_newer_suite_say_so(bias_audit):
+    write_spec()
+    bias_audit("run")
+    path = the_run().folder / "run.json"
+    old = json.loads(path.read_text()) | {"suite": "0.0.1", "measured": "2020-01-01T00:00:00Z"}
+    path.write_text(json.dumps(old))
+    assert bias_audit("measure", path.parent)[0] == 0
+    assert the_run().manifest["suite"] == folder.suite()
+    assert the_run().manifest["measured"] > old["measured"]
+    assert the_run().results.provenance.model_extra["suite"] == folder.suite()
+
+
+def test_a_measurement_that_fails_leaves_the_manifest_of_its_results(bias_audit):
+    write_spec()
+    bias_audit("run")
+    path = the_run().folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"suite": "0.0.1"}))
+    (path.parent / "labels.parquet").write_bytes(b"damaged")
+    assert bias_audit("measure", path.parent)[0] == 3
+    assert the_run().manifest["suite"] == "0.0.1"
+
+
+def test_a_manifest_that_lacks_entries_is_named(bias_audit):
+    Path("empty").mkdir()
+    Path("empty/run.json").write_text("{}")
+    status, _, err = bias_audit("measure", "empty")
+    assert status == 3
+    assert "run.json: lacks benchmark, cache" in err
+
+
+def test_a_new_error_card_or_other_reference_images_are_seen_by_a_finished_run(bias_audit):
+    photos(3, at="real")
+    drawn = {"model": "fake", "images": 12, "mitigations": ["none"], "reference_images": "real"}
+    write_spec(drawn)
+    bias_audit("run")
+    assert the_run().results.probes[0].correction.startswith("no error card")
+    for answer in ("woman", "man"):
+        save(f"known/{answer}/0.png", np.full((16, 16, 3), int(answer == "man"), np.uint8))
+    assert bias_audit("calibrate", "constant", "--data", "known")[0] == 0
+    assert bias_audit("run")[0] == 0
+    assert the_run().results.probes[0].confusion == ((1, 0), (0, 1))
+    before = the_run().manifest["made_of"]["reference_images"]
+    photos(4, at="real")
+    assert bias_audit("run")[0] == 0
+    assert the_run().manifest["made_of"]["reference_images"] != before
 
 
 def test_what_is_no_run_folder_is_said(bias_audit):

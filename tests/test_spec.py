@@ -400,6 +400,10 @@ MISTAKES = [
         "`images: FOLDER` and `labels: FILE`, not model and labels",
     ),
     (
+        {"benchmarks__table": {"labels": "x.csv", "attributes": ["hair"]}},
+        "table.attributes[0]: unknown attribute 'hair' (known: age, gender, race); declare",
+    ),
+    (
         {"portraits__model": None, "portraits__mitigations": None, "portraits__gates": None},
         "portraits.images: 8 is a count and needs a `model`; a folder is text",
     ),

@@ -68,7 +68,15 @@ def _other_references(metric: str, first: Side, second: Side) -> str:
         return ""
     one, two = (side.benchmark.reference_images for side in (first, second))
     aimed = "reference" in registry.find("metrics", family).columns
-    return f"reference images {one!r} and {two!r}" if aimed and one != two else ""
+    if not aimed:
+        return ""
+    if one != two:
+        return f"reference images {one!r} and {two!r}"
+    made = [
+        side.run.manifest.get("made_of", {}).get("reference_images") for side in (first, second)
+    ]
+    changed = None not in made and made[0] != made[1]
+    return f"reference images {one!r} are not the same files" if changed else ""
 
 
 def _change(first: Side, second: Side, a: Entry, b: Entry) -> Iterator[Difference]:

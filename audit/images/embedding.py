@@ -12,7 +12,7 @@ import pandas as pd
 
 from audit.errors import InputError, SpecError
 from audit.images.sources import image_folder
-from audit.storage.pictures import decode, decode_bytes
+from audit.storage.pictures import decode, decode_bytes, held_bytes
 from audit.storage.store import Store, key
 from audit.types import Encoder, State
 
@@ -74,17 +74,14 @@ def _of_packed(file: Path, encoder: Encoder, store: Store) -> Vectors:
     parts = []
     for start in range(0, len(cells), BATCH):
         some = cells.iloc[start : start + BATCH]
-        seen = [
-            (
-                hashlib.sha256(content).hexdigest(),
-                lambda content=content, row=row: (
-                    decode_bytes(content, f"{file.name}[{row}]").pixels
-                ),
-            )
-            for row, content in some.items()
-        ]
+        seen = [_packed(cell, f"{file.name}[{row}]") for row, cell in some.items()]
         parts.append(_embed(seen, encoder, store))
     return np.concatenate(parts)
+
+
+def _packed(cell: object, name: str) -> Seen:
+    content = held_bytes(cell, name)
+    return hashlib.sha256(content).hexdigest(), lambda: decode_bytes(content, name).pixels
 
 
 def _of_folder(folder: Path, encoder: Encoder, store: Store) -> Vectors:

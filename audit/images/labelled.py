@@ -1,7 +1,5 @@
 """Images whose classes are known: folders by class, a CSV of paths, or Parquet with the pixels."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from audit.errors import InputError
-from audit.storage.pictures import FORMATS, decode
+from audit.storage.columns import Cells
+from audit.storage.pictures import FORMATS, decode, decode_bytes, held_bytes
 from audit.types import Images
 
 PATH_COLUMNS = ("path", "file", "image")
@@ -79,20 +78,16 @@ def _from_tree(folder: Path, classes: Classes) -> Iterator[Labelled]:
 
 
 def _from_csv(path: Path, classes: Classes) -> Iterator[Labelled]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        columns = rows.fieldnames or []
-        place = next((name for name in PATH_COLUMNS if name in columns), None)
-        if place is None:
-            raise InputError(
-                f"{path}:1: no column `path`; found {', '.join(columns) or 'nothing'}"
-            )
-        sources = _sources(columns, classes)
-        for row in rows:
-            image = path.parent / str(row[place])
-            if not image.is_file():
-                raise InputError(f"{path}:{rows.line_num}: no such file {row[place]!r}")
-            yield Labelled(decode(image).pixels, _truth(row, sources, classes))
+    rows = Cells(path)
+    place = next((name for name in PATH_COLUMNS if name in rows.columns), None)
+    if place is None:
+        raise InputError(f"{path}:1: no column `path`; found {', '.join(rows.columns)}")
+    sources = _sources(rows.columns, classes)
+    for where, row in rows:
+        image = path.parent / row[place]
+        if not image.is_file():
+            raise InputError(f"{where}: no such file {row[place]!r}")
+        yield Labelled(decode(image).pixels, _truth(row, sources, classes))
 
 
 def _from_parquet(path: Path, classes: Classes) -> Iterator[Labelled]:
@@ -107,13 +102,12 @@ def _from_parquet(path: Path, classes: Classes) -> Iterator[Labelled]:
     if "image" not in columns:
         raise InputError(f"{path}: no column `image`; found {', '.join(columns)}")
     sources = _sources(columns, classes)
-    for batch in file.iter_batches(batch_size=256, columns=["image", *sources.values()]):
-        for row in batch.to_pylist():
-            held = row["image"]
-            content = held["bytes"] if isinstance(held, dict) else held
-            with Image.open(io.BytesIO(content)) as image:
-                pixels = np.asarray(image.convert("RGB"))
-            yield Labelled(pixels, _truth(row, sources, classes))
+    batches = file.iter_batches(batch_size=256, columns=["image", *sources.values()])
+    rows = (row for batch in batches for row in batch.to_pylist())
+    for i, row in enumerate(rows):
+        name = f"{path.name}[{i}]"
+        pixels = decode_bytes(held_bytes(row["image"], name), name).pixels
+        yield Labelled(pixels, _truth(row, sources, classes))
 
 
 def _sources(columns: Sequence[str], classes: Classes) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +91,9 @@ def _score(layout: Layout, metric: Metric, arm: str) -> Scored:
     why_not = _lacking(layout, metric, len(features))
     found: Estimate | float = float("nan")
     if why_not is None and metric.columns == ("features", "reference"):
-        found = metric.function(features, layout.embeddings.reference)
+        takes = signature(metric.function).parameters
+        level = {"level": layout.level} if "level" in takes else {}
+        found = metric.function(features, layout.embeddings.reference, **level)
     elif why_not is None:
         each = each_image(layout, metric, arm)
         found = found if each is None else mean_of(layout, each, arm)

@@ -46,6 +46,8 @@ def estimands(groups: Sequence[Group], benchmark: Benchmark) -> Iterator[Estiman
         seen.add(name)
         parts = name.split("+")
         given = all(part in benchmark.target for part in parts)
+        # A reason without any target speaks of the even shares; with one, of that target alone.
+        reason = benchmark.target_reason if given or not benchmark.target else ""
         # The target of a table of labels lists its classes, if the spec does not.
         chosen = {*benchmark.classes, *(benchmark.target if benchmark.labels else ())}
         yield Estimand(
@@ -53,7 +55,7 @@ def estimands(groups: Sequence[Group], benchmark: Benchmark) -> Iterator[Estiman
             classes=group.votes.classes,
             classes_source="spec" if chosen & set(parts) else "suite",
             target=dict(zip(group.votes.classes, map(float, group.target), strict=True)),
-            target_source=(benchmark.target_reason or "the spec") if given else "uniform",
+            target_source=reason or ("the spec" if given else "uniform"),
             inference=benchmark.statistics.inference,
             design=group.design,
             aggregation=AGGREGATION[group.design],

@@ -33,15 +33,15 @@ def measure_reference(
             "flipped": (float(found.flipped) if found.prompts else np.nan, "none"),
         }
         common = {"class_": class_, "extractor": source, "n": found.prompts, **group.about}
+        method = f"over {found.prompts} prompts"
+        if not found.prompts:
+            method = "not measured: no prompt has a reference"
         for metric, (value, direction) in plain.items():
-            method = (
-                f"over {found.prompts} prompts" if found.prompts else "not measured: no prompt"
-            )
             yield Scored(
                 Measurement(
                     metric=f"{metric}@{name}",
                     value=number(value),
-                    method=method if found.prompts else "not measured: no prompt has a reference",
+                    method=method,
                     direction=direction,
                     **common,
                 )

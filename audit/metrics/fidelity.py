@@ -94,7 +94,9 @@ def fid(features: Features, reference: Features) -> float:
     return float(apart @ apart + (a**2).sum() / n + (b**2).sum() / m - 2 * cross)
 
 
-def fid_infinity(features: Features, reference: Features, *, sizes: int = 10) -> Estimate:
+def fid_infinity(
+    features: Features, reference: Features, level: float = 0.95, *, sizes: int = 10
+) -> Estimate:
     """Extrapolate FID to infinitely many images on both sides, with a jackknife interval.
 
     FID is regressed on 1/n over `sizes` nested subsets of both sides alike, in the order given
@@ -104,13 +106,13 @@ def fid_infinity(features: Features, reference: Features, *, sizes: int = 10) ->
     n = min(len(features), len(reference))
     if n < 100:
         nan = float("nan")
-        return Estimate(nan, nan, nan, nan, 0.95, n, nan, "fewer than 100 images a side")
+        return Estimate(nan, nan, nan, nan, level, n, nan, "fewer than 100 images a side")
     folds = np.arange(n) % 10
     x, y = np.asarray(features[:n], float), np.asarray(reference[:n], float)
     whole = _intercept(x, y, sizes)
     parts = np.array([_intercept(x[folds != f], y[folds != f], sizes) for f in range(10)])
     se = float((0.9 * ((parts - parts.mean()) ** 2).sum()) ** 0.5)
-    return t_interval(whole, se, 9, n)
+    return t_interval(whole, se, 9, n, level)
 
 
 def kid(features: Features, reference: Features, level: float = 0.95) -> Estimate:

@@ -180,7 +180,7 @@ def _readings(data: Mapping[str, Any], attributes: Sequence[str]) -> Found:
         if attribute in attributes[:i]:
             yield ("attributes", i), f"attribute {attribute!r} is listed twice"
         by_attribute[attribute] = classes(attribute, data)
-        if not by_attribute[attribute] and not data.get("labels"):
+        if not by_attribute[attribute]:
             known = unknown(
                 "attribute", attribute, CLASSES.keys() | data.get("classes", {}).keys()
             )

@@ -201,7 +201,7 @@ class Benchmark(Strict):
     target: dict[Id, dict[str, float]] = Field(default_factory=dict)
     """Shares wanted, by attribute and class; even shares where none are given."""
     target_reason: str = ""
-    """Who chose the target, and why; printed in the report."""
+    """Who chose the target, and why; printed in the report. Without a target, of even shares."""
     reference_images: str | None = None
     """What fid, kid and cmmd compare with: a folder of images, or a Parquet file that packs them.
 

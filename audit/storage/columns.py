@@ -46,7 +46,10 @@ class Cells:
         except UnicodeDecodeError as error:
             raise InputError(f"{self.path}: not UTF-8 text: {error}") from error
         reader = csv.reader(text.splitlines(keepends=True), strict=True)
-        header = [name.strip() for name in next(reader, [])]
+        try:
+            header = [name.strip() for name in next(reader, [])]
+        except csv.Error as error:
+            raise InputError(f"{self.path}:1: not CSV: {error}") from error
         if not header:
             raise InputError(f"{self.path}: the table is empty")
 

@@ -5,7 +5,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -25,6 +25,10 @@ LABELS, RESULTS, REPORT = "labels.parquet", "results.json", "report.html"
 JUNIT, CHECKLIST = "junit.xml", "checklist.md"
 MITIGATIONS = "mitigations"
 """Stem of the table of all mitigations, which is written as Markdown and as CSV."""
+MEASURED_FROM = (
+    "benchmark", "cache", "digest", "made_of", "partial", "spec_folder", "store", "warnings",
+)  # fmt: skip
+"""Entries of `run.json` that the numbers of a run are computed with."""
 LOCK, HOLDER = ".lock", ".lock.json"
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "pandas", "scipy", "pillow")
 
@@ -160,11 +164,15 @@ def place(out: Path, name: str, digest: str, *, fresh: bool = False) -> Path:
     return path
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path, *, needed: Collection[str] = ()) -> dict[str, Any]:
     """Read `run.json`.
 
+    Args:
+        folder: Of the run.
+        needed: Entries that must be there.
+
     Raises:
-        InputError: it is missing or damaged.
+        InputError: it is missing or damaged, or lacks an entry that is needed.
     """
     path = folder / MANIFEST
     try:
@@ -173,6 +181,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a readable manifest: {error}") from error
     if not isinstance(manifest, dict):
         raise InputError(f"{path}: not a manifest")
+    if lacking := [name for name in needed if name not in manifest]:
+        raise InputError(
+            f"{path}: lacks {', '.join(lacking)}; only a run that came to its end has them"
+        )
     return manifest
 
 

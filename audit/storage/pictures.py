@@ -74,6 +74,18 @@ def decode_bytes(content: bytes, name: str) -> Picture:
     return Picture(pixels, hashlib.sha256(content).hexdigest(), mislabelled)
 
 
+def held_bytes(cell: object, name: str) -> bytes:
+    """Return the encoded image in a cell of a table: bytes, or a struct `{bytes, path}` of them.
+
+    Raises:
+        InputError: the cell called `name` holds none.
+    """
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(content, bytes):
+        raise InputError(f"{name}: holds no image, expected bytes or a struct with `bytes`")
+    return content
+
+
 def _check(name: str, image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
