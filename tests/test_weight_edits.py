@@ -194,7 +194,7 @@ def thermometer():
 
 
 def test_a_share_settles_by_its_interval_not_by_itself():
-    search = ShareSearch(thermometer(), "gender", EVEN["gender"], 32, 1, 0.5, 0.2, 1, 1.0, 16, 0)
+    search = ShareSearch(thermometer(), "gender", EVEN["gender"], 32, 1, 0.5, 0.2, 1, 1.0, 0)
     half = np.array([0.5, 0.5])
     assert search.settled(half, 32)
     assert not search.settled(half, 16), "an even split of 16 may come from shares .27 to .73"

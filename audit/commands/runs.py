@@ -116,11 +116,10 @@ def _one_by_one(
     for name in names:
         try:
             yield name, start(name)
-        except IncompleteError as error:
-            yield name, error
         except AuditError as error:
             yield name, error
-            return
+            if not isinstance(error, IncompleteError):
+                return
 
 
 def _status(gates: int, errors: Sequence[AuditError]) -> int:

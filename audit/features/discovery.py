@@ -149,7 +149,7 @@ def _recorded(
         with _whole(trained / SECOND) as scratch:
             progress("training it again from another seed")
             train_sae(wanted, recording, scratch, seed=wanted.seed + SECOND_SEED)
-    return open_recorded(home, trained, second=again)
+    return open_recorded(recording, home, trained, second=again)
 
 
 @contextmanager

@@ -137,10 +137,11 @@ def open_recording(folder: Path) -> Recording:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error
 
 
-def open_recorded(folder: Path, trained: Path, *, second: bool) -> Recorded:
-    """Read what `record` wrote into a folder, and `train_sae` into another.
+def open_recorded(recording: Recording, folder: Path, trained: Path, *, second: bool) -> Recorded:
+    """Read what else `record` wrote into a folder, and `train_sae` into another.
 
     Args:
+        recording: Opened from the folder.
         folder: Of the recording.
         trained: Of the SAE.
         second: Whether one from another seed is there to compare it with.
@@ -148,7 +149,6 @@ def open_recorded(folder: Path, trained: Path, *, second: bool) -> Recorded:
     Raises:
         InputError: a file is missing or damaged.
     """
-    recording = open_recording(folder)
     try:
         labels = json.loads((folder / LABELS).read_text("utf-8"))
         return Recorded(

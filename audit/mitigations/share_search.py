@@ -11,6 +11,9 @@ from audit.images.rewriting import with_article
 from audit.statistics.intervals import wilson
 from audit.types import Floats, Model, Probe, Request
 
+BATCH = 16
+"""Images drawn at a time while shares are measured; fewer where they do not fit into memory."""
+
 
 @dataclass(frozen=True)
 class ShareSearch:
@@ -25,7 +28,6 @@ class ShareSearch:
     tolerance: float
     steps: int
     guidance_scale: float
-    batch_size: int
     seed: int
 
     def shares(self, model: Model, concept: str) -> tuple[Floats, int]:
@@ -35,7 +37,7 @@ class ShareSearch:
         own = self.probe.classes[self.attribute]
         columns = [own.index(name) for name in self.target]
         asked = [self._request(concept, prompt, i) for i in range(self.images)]
-        for _, drawn in fitting(model, asked, self.batch_size):
+        for _, drawn in fitting(model, asked, BATCH):
             read = self.probe.read(drawn.images).probabilities[self.attribute][:, columns]
             seen = read[~np.isnan(read).any(axis=1)].argmax(axis=1)
             counts += np.bincount(seen, minlength=len(counts))

@@ -49,7 +49,7 @@ class ConceptEditing:
         self.fingerprint = fingerprint(
             "uce", 2, self.concepts, self.words, self.preserve, ridge,
             None if pushes is None else pushes.tolist(),
-            search and (search.probe.fingerprint, {**vars(search), "probe": "", "batch_size": 0}),
+            search and (search.probe.fingerprint, {**vars(search), "probe": ""}),
         )  # fmt: skip
         self._pushes = pushes
         self._weights: dict[str, list[Tensor]] = {}
@@ -116,7 +116,6 @@ def uce(
     tolerance: float = 0.2,
     steps: int = 50,
     guidance_scale: float = 7.5,
-    batch_size: int = 16,
     device: str = "cpu",
     seed: int = 0,
 ) -> ConceptEditing:
@@ -138,7 +137,6 @@ def uce(
         tolerance: Distance from the target within which both ends of the intervals must lie.
         steps: Of the images drawn.
         guidance_scale: Of the images drawn.
-        batch_size: Images drawn at a time.
         device: Of the probe.
         seed: Of the images drawn.
 
@@ -159,7 +157,7 @@ def uce(
             raise SpecError(f"uce: {unknown('class', name, reader.classes[attribute])}")
     search = ShareSearch(
         reader, attribute, target[attribute], images, rounds, rate, tolerance, steps,
-        guidance_scale, batch_size, seed,
+        guidance_scale, seed,
     )  # fmt: skip
     return ConceptEditing(concepts, said, preserve, ridge, search=search)
 

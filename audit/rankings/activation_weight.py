@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from audit.errors import SpecError
+from audit.rankings.averaging import mean_by_class
 from audit.types import Floats, Ranking, StepCodes
 
 
@@ -18,18 +18,14 @@ def activation_weight() -> Ranking:
 
 
 def _rank(codes: Iterator[StepCodes]) -> Floats:
-    total, count = None, None
-    for batch in codes:
-        change = batch.latents - batch.baseline
-        added = np.stack(
-            [
-                (change[batch.labels == c].sum(axis=0) * toward).sum(axis=0, dtype=np.float64)
-                for c, toward in enumerate(batch.directions)
-            ]
-        )
-        here = np.bincount(batch.labels, minlength=len(added))
-        total = added if total is None else total + added
-        count = here if count is None else count + here
-    if total is None or count is None:
-        raise SpecError("activation-weight: there are no codes to rank")
-    return np.asarray(total / np.maximum(count, 1)[:, None])
+    return mean_by_class(codes, _added, "activation-weight")
+
+
+def _added(codes: StepCodes) -> Floats:
+    change = codes.latents - codes.baseline
+    return np.stack(
+        [
+            (change[codes.labels == c].sum(axis=0) * toward).sum(axis=0, dtype=np.float64)
+            for c, toward in enumerate(codes.directions)
+        ]
+    )

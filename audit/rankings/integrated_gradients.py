@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.errors import SpecError, unknown
+from audit.rankings.averaging import mean_by_class
 from audit.types import Floats, Ranking, StepCodes
 
 WEIGHTINGS = ("signed", "absolute")
@@ -46,15 +47,10 @@ def integrated_gradients(
         raise SpecError("integrated-gradients: points and temperature must be positive")
 
     def rank(codes: Iterator[StepCodes]) -> Floats:
-        total, count = None, None
-        for batch in codes:
-            gained = attributions(batch, points, weight, temperature)
-            here = np.bincount(batch.labels, minlength=len(gained))
-            total = gained if total is None else total + gained
-            count = here if count is None else count + here
-        if total is None or count is None:
-            raise SpecError("integrated-gradients: there are no codes to rank")
-        return np.asarray(total / np.maximum(count, 1)[:, None])
+        def attributed(batch: StepCodes) -> Floats:
+            return attributions(batch, points, weight, temperature)
+
+        return mean_by_class(codes, attributed, "integrated-gradients")
 
     return rank
 

@@ -1,13 +1,12 @@
 """What a gate must be for a run to decide on it; each rule yields the mistakes it finds."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from audit.errors import unknown
 from audit.registry import plugins
 from audit.spec import metric_rules
-from audit.spec.metric_rules import OF_REFERENCES, SHARES, embedded, labels
+from audit.spec.metric_rules import OF_REFERENCES, OVER_PROMPTS, SHARES, embedded, labels
 from audit.spec.schema import Mistake
 
 Found = Iterator[Mistake]
@@ -22,7 +21,6 @@ SIGNED = "fd2_debiased"
 """The one metric of shares that falls below 0: a square without its bias."""
 OF_SHARES = "audit.metrics.fairness"
 """Module of the metrics of shares."""
-OVER_PROMPTS = re.compile(r"_(macro|worst)$")
 
 
 def gate(

@@ -15,6 +15,8 @@ OF_REFERENCES = frozenset(
 """Metrics against a reference population: `slope@NAME`."""
 FORM = re.compile(r"_(macro|worst|corrected|ppi)$")
 """What may follow the name of a metric in an id."""
+OVER_PROMPTS = re.compile(r"_(macro|worst)$")
+"""Those of them that are over prompts."""
 OVER_EMBEDDINGS = ("audit.metrics.fidelity", "audit.metrics.alignment")
 """Modules of the metrics that need an encoder; to import them would take a second."""
 
@@ -47,7 +49,7 @@ def metric(name: str, data: Mapping[str, Any]) -> str | None:
 
 def _over_prompts(family: str) -> str | None:
     """Say that a form over prompts is not there; it is of metrics that each prompt has."""
-    base = re.sub(r"_(macro|worst)$", "", family)
+    base = OVER_PROMPTS.sub("", family)
     if base != family and (base in SHARES | OF_REFERENCES or embedded(base)):
         return f"there is no {family!r}: {base!r} has no mean over prompts and no worst of them"
     return None

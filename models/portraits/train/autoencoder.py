@@ -106,10 +106,8 @@ def main() -> None:
         print(f"  psnr {(-10 * mse.log10()).mean():.2f} dB", flush=True)
         pair = torch.cat([held[:16], out[:16]])
         grid = pair.view(2, 16, 3, 64, 64).permute(0, 3, 1, 4, 2).reshape(128, 1024, 3)
-
-        Image.fromarray(((grid + 1) * 127.5).byte().cpu().numpy()).save(
-            options.work / "autoencoder.png"
-        )
+        pixels = ((grid + 1) * 127.5).byte().cpu().numpy()
+        Image.fromarray(pixels).save(options.work / "autoencoder.png")
 
     options.work.mkdir(parents=True, exist_ok=True)
     average = train(
