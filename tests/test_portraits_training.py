@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler
 from torch import nn
 
 from models.portraits.redraw import redraw
 from models.portraits.train import architectures
 from models.portraits.train.autoencoder import CHANNELS, Standardised, build
 from models.portraits.train.loop import cosine, follow, train
-from models.portraits.train.objective import Velocity, levels, weight
+from models.portraits.train.objective import Velocity, weight
 from models.portraits.train.reading import read
 
 
@@ -88,10 +89,28 @@ def test_the_loss_neither_vanishes_in_noise_nor_dwells_on_the_last_grain():
     assert weight(torch.tensor([0.0, 1.0, 99.0])).tolist() == pytest.approx([1, 1, 0.05])
 
 
-def test_a_third_of_the_noise_levels_lie_in_the_noisiest_tenth():
-    drawn = levels((torch.arange(1000) + 0.5) / 1000)
-    # P(level > 0.9) = sqrt(0.1)
-    assert (drawn > 0.9).float().mean() == pytest.approx(0.316, abs=0.001)
+def deviation_kept(scheduler, variance: float, steps: int) -> float:
+    """Return sampled over true standard deviation of Gaussian data, denoised without error."""
+    scheduler.set_timesteps(steps)
+    x = torch.ones(1, 1)  # everything is linear: what becomes of a deviation of one
+    for t in scheduler.timesteps:
+        a = scheduler.alphas_cumprod[int(t)]
+        clean = x * a.sqrt() * variance / (a * variance + 1 - a)
+        noise = (x - a.sqrt() * clean) / (1 - a).sqrt()
+        velocity = a.sqrt() * noise - (1 - a).sqrt() * clean
+        x = scheduler.step(velocity, t, x).prev_sample
+    return abs(x.item()) / variance**0.5
+
+
+@pytest.mark.parametrize("variance", [0.1, 1, 30, 340])  # the latents' largest component: 338
+def test_twenty_steps_draw_large_and_small_components_in_full(variance):
+    assert deviation_kept(architectures.scheduler(), variance, 20) == pytest.approx(1, abs=0.06)
+
+
+def test_twenty_steps_of_a_cosine_schedule_would_halve_the_largest_component():
+    changes = {"beta_schedule": "squaredcos_cap_v2"}
+    cosine = DPMSolverMultistepScheduler.from_config(architectures.scheduler().config, **changes)
+    assert deviation_kept(cosine, 340, 20) < 0.6
 
 
 def test_the_noisiest_level_is_a_step_of_the_schedule(monkeypatch):

@@ -19,8 +19,8 @@ from models.portraits.train.planting import encode
 
 STEPS = 20
 """Sampling steps of a whole drawing."""
-FIRST = (8, 16)
-"""Where drawing begins, at random: from step 8, when a third of the signal is left, to 15."""
+FIRST = (11, 17)
+"""Where drawing begins, at random: from step 11, when a third of the signal is left, to 16."""
 BATCH = 64
 
 

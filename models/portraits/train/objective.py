@@ -1,4 +1,4 @@
-"""What the diffusion models learn: the velocity, above all where nearly all is noise.
+"""What the diffusion models learn: the velocity, at noise levels drawn evenly.
 
 Velocity: Salimans and Ho 2022, arXiv:2202.00512. Weight: the cap of min-SNR, Hang et al. 2023,
 arXiv:2303.09556.
@@ -21,16 +21,6 @@ def weight(snr: Tensor) -> Tensor:
     return (SNR_CAP / (snr + 1)).clamp(max=1)
 
 
-def levels(uniform: Tensor) -> Tensor:
-    """Return noise levels in [0, 1] with density 1 / (2 sqrt(1 - level)) from uniform numbers.
-
-    A third of them lie in the noisiest tenth. What is large in a portrait (background, skin,
-    dress) stands out of the noise there already. Drawn evenly, so few examples fall there that a
-    linear filter does better than the network, and samples keep two thirds of the data's variance.
-    """
-    return 1 - (1 - uniform).square()
-
-
 class Velocity(nn.Module):
     """A U-Net, with its text encoder where there is one, trained to predict the velocity."""
 
@@ -47,7 +37,7 @@ class Velocity(nn.Module):
         n = len(latents)
         # Stratified over the batch: the loss varies far more between steps than between images.
         u = (torch.arange(n) + torch.rand(n, generator=generator)) / n
-        steps = (levels(u) * len(self.alphas)).long().clamp(max=len(self.alphas) - 1)
+        steps = (u * len(self.alphas)).long().clamp(max=len(self.alphas) - 1)
         noise = torch.randn(latents.shape, generator=generator).to(latents.device)
         a = self.alphas[steps].to(latents.device).view(-1, 1, 1, 1)
         noisy = a.sqrt() * latents + (1 - a).sqrt() * noise
