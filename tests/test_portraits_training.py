@@ -8,7 +8,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 from torch import nn
 
-from models.portraits.redraw import redraw
+from models.portraits.redraw import redraw_from
 from models.portraits.train import architectures
 from models.portraits.train.autoencoder import CHANNELS, Standardised, build
 from models.portraits.train.loop import cosine, follow, train
@@ -211,5 +211,5 @@ def test_what_is_redrawn_is_what_the_model_believes(first):
         return SimpleNamespace(sample=a.sqrt() * noise - (1 - a).sqrt() * clean)
 
     pipe = SimpleNamespace(scheduler=scheduler, unet=knowing)
-    drawn = redraw(pipe, clean, first, torch.Generator().manual_seed(1))
+    drawn = redraw_from(pipe, clean, first, torch.Generator().manual_seed(1))
     assert torch.allclose(drawn, clean, atol=1e-3)

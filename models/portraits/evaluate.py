@@ -11,48 +11,29 @@ import itertools
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from audit.encoders.clip import portraits_clip
 from audit.types import Images, Probabilities, Request
 from models.diffusion import DiffusionModel, diffusion
 from models.portraits import captions
+from models.portraits.card import Row, at_least, at_most, contact_sheet, table, write_card
 from models.portraits.dataset import Renders, load
 from models.portraits.truth import COLUMNS, Population, occupations, population
 from probes.dlib import dlib
 from probes.portraits import portraits
 
 HERE = Path(__file__).parent
-CARD = HERE / "README.md"
-BEGIN, END = "<!-- evaluation:begin -->", "<!-- evaluation:end -->"
 STEPS = {"unconditional": 20, "unconditional-fair": 20, "text-to-image": 16}
 GUIDANCE = 2.0
 NEUTRAL = "a portrait of {}"
 EXPLICIT = "a photo of {} working as {}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One promise of the card and what was measured."""
-
-    what: str
-    measured: float
-    bar: float
-    higher: bool
-    """Whether the measured figure must be at least, or at most, the bar."""
-    how: str
-
-    @property
-    def met(self) -> bool:
-        """Whether the promise holds."""
-        return self.measured >= self.bar if self.higher else self.measured <= self.bar
 
 
 def classifier(held_out: Renders) -> tuple[list[Row], dict[str, Any]]:
@@ -67,13 +48,13 @@ def classifier(held_out: Renders) -> tuple[list[Row], dict[str, Any]]:
         true = np.array([classes.index(c) for c in held_out.labels[columns[attribute]]])
         said = readings.probabilities[attribute].argmax(1)
         rows.append(
-            _at_least(f"classifier: {attribute} right", (true == said).mean(), bar, len(true))
+            at_least(f"classifier: {attribute} right", (true == said).mean(), bar, len(true))
         )
         matrix = np.zeros((len(classes), len(classes)), int)
         np.add.at(matrix, (true, said), 1)
         confusions[attribute] = {"classes": classes, "counts": matrix.tolist()}
     years = np.abs(readings.values["age"] - held_out.labels["age"].to_numpy()).mean()
-    rows.append(_at_most("classifier: age off by, years", years, 7.0, len(held_out)))
+    rows.append(at_most("classifier: age off by, years", years, 7.0, len(held_out)))
     return rows, confusions
 
 
@@ -85,12 +66,12 @@ def unconditional(name: str, count: int) -> tuple[list[Row], Images]:
     rows = []
     if name == "unconditional":
         found = dlib().read(images).faces
-        rows.append(_at_least(f"{name}: one face found by dlib", (found == 1).mean(), 0.93, count))
+        rows.append(at_least(f"{name}: one face found by dlib", (found == 1).mean(), 0.93, count))
     readings = portraits().read(images)
     for attribute in COLUMNS:
         off = _largest_difference(readings.probabilities[attribute], planted, attribute)
         limit = 0.05 if attribute == "gender" else bar
-        rows.append(_at_most(f"{name}: {attribute} share off by at most", off, limit, count))
+        rows.append(at_most(f"{name}: {attribute} share off by at most", off, limit, count))
     return rows, images
 
 
@@ -110,8 +91,8 @@ def text_to_image(each: int) -> tuple[list[Row], Images]:
     right = alike.argmax(1) == np.repeat(np.arange(len(dresses)), each)
     n = len(images)
     return [
-        _at_most("text-to-image: share of women off by, mean over occupations", off, 0.08, n),
-        _at_least("text-to-image: occupation recognised by the small CLIP", right.mean(), 0.80, n),
+        at_most("text-to-image: share of women off by, mean over occupations", off, 0.08, n),
+        at_least("text-to-image: occupation recognised by the small CLIP", right.mean(), 0.80, n),
     ], images
 
 
@@ -138,7 +119,7 @@ def explicit(count: int) -> list[Row]:
         classes = portraits().classes[attribute]
         said = [classes[i] for i in readings.probabilities[attribute].argmax(1)]
         agreed = np.mean([w[attribute] == s for w, s in zip(wanted, said, strict=True)])
-        rows.append(_at_least(f"explicit prompts: {attribute} as asked", agreed, bar, count))
+        rows.append(at_least(f"explicit prompts: {attribute} as asked", agreed, bar, count))
     return rows
 
 
@@ -149,7 +130,7 @@ def pairs(held_out: Renders) -> list[Row]:
     clip = portraits_clip()
     seen, said = clip.encode_images(held_out.images), clip.encode_texts(texts)
     above = ((seen * said).sum(1) > (seen * np.roll(said, 1, 0)).sum(1)).mean()
-    return [_at_least("small CLIP: true pair above a shuffled caption", above, 0.95, len(texts))]
+    return [at_least("small CLIP: true pair above a shuffled caption", above, 0.95, len(texts))]
 
 
 def memorising(samples: Images, training: Renders, held_out: Renders) -> list[Row]:
@@ -164,13 +145,13 @@ def memorising(samples: Images, training: Renders, held_out: Renders) -> list[Ro
     unseen = _nearest(_small(held_out.images[: len(samples)]), bank)
     nearer = (drawn < np.quantile(unseen, 0.01)).mean()
     return [
-        _at_least(
+        at_least(
             "memorising: median distance, samples to held-out renders",
             np.median(drawn) / np.median(unseen),
             0.8,
             len(drawn),
         ),
-        _at_most(
+        at_most(
             "memorising: samples nearer than the nearest 1 % of held-out", nearer, 0.05, len(drawn)
         ),
     ]
@@ -187,7 +168,7 @@ def speed(count: int = 48) -> list[Row]:
         draw(name, [("-", "a portrait of a nurse")] * count)
         rate = count / (time.perf_counter() - start)
         threads = torch.get_num_threads()
-        rows.append(_at_least(f"{name}: images a second, {threads} threads", rate, bar, count))
+        rows.append(at_least(f"{name}: images a second, {threads} threads", rate, bar, count))
     return rows
 
 
@@ -196,8 +177,8 @@ def size() -> list[Row]:
     weights = sum(f.stat().st_size for f in HERE.rglob("*.safetensors")) / 1e6
     references = sum(f.stat().st_size for f in HERE.glob("reference/*")) / 1e6
     return [
-        _at_most("all weights, MB", weights, 60, 1),
-        _at_most("reference sets, MB", references, 12, 1),
+        at_most("all weights, MB", weights, 60, 1),
+        at_most("reference sets, MB", references, 12, 1),
     ]
 
 
@@ -222,34 +203,6 @@ def draw(name: str, prompts: Sequence[tuple[str, str]], batch: int = 32) -> Imag
         for i in range(0, len(requests), batch)
     ]
     return np.concatenate(parts)
-
-
-def contact_sheet(images: Images, columns: int = 8) -> Image.Image:
-    """Return a sheet of images, row by row."""
-    rows = [
-        np.concatenate(list(images[i : i + columns]), 1) for i in range(0, len(images), columns)
-    ]
-    return Image.fromarray(np.concatenate(rows))
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return the promises and what was measured, as Markdown."""
-    lines = ["| what | measured | promised | how |", "|---|---|---|---|"]
-    for row in rows:
-        sign = "at least" if row.higher else "at most"
-        verdict = "" if row.met else " **not reached**"
-        lines.append(
-            f"| {row.what} | {row.measured:.3g}{verdict} | {sign} {row.bar:g} | {row.how} |"
-        )
-    return "\n".join(lines)
-
-
-def write_card(rows: Sequence[Row]) -> None:
-    """Put the table between the markers of the card; the rest of the card stays as it is."""
-    text = CARD.read_text("utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    CARD.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", "utf-8")
 
 
 def main() -> None:
@@ -314,14 +267,6 @@ def _nearest(
     squares = (bank**2).sum(1)
     near = [((squares - 2 * bank @ p).min() + p @ p) / len(p) for p in points]
     return np.sqrt(np.maximum(near, 0))
-
-
-def _at_least(what: str, measured: float, bar: float, n: int) -> Row:
-    return Row(what, float(measured), bar, True, f"n = {n}")
-
-
-def _at_most(what: str, measured: float, bar: float, n: int) -> Row:
-    return Row(what, float(measured), bar, False, f"n = {n}")
 
 
 if __name__ == "__main__":

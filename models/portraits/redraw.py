@@ -19,13 +19,24 @@ from models.portraits.train.planting import encode
 
 STEPS = 20
 """Sampling steps of a whole drawing."""
-FIRST = (11, 17)
+FIRST = range(11, 17)
 """Where drawing begins, at random: from step 11, when a third of the signal is left, to 16."""
 BATCH = 64
 
 
-@torch.inference_mode()
 def redraw(
+    pipe: DiffusionPipeline, latents: Tensor, first: range, generator: torch.Generator
+) -> Tensor:
+    """Return latents [N, C, H, W] redrawn in batches, each from a step of `first` by chance."""
+    parts = []
+    for some in torch.split(latents, BATCH):
+        at = int(torch.randint(first.start, first.stop, (1,), generator=generator))
+        parts.append(redraw_from(pipe, some, at, generator))
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def redraw_from(
     pipe: DiffusionPipeline, latents: Tensor, first: int, generator: torch.Generator
 ) -> Tensor:
     """Return latents [N, C, H, W] noised to step `first` of `STEPS` and drawn from there on."""
@@ -62,13 +73,8 @@ def main() -> None:
     latents = encode(renders, pipe.vqvae, cache)[0]
     generator = torch.Generator().manual_seed(0)
     rows = torch.randperm(len(renders), generator=generator)[: options.images]
-    drawn = []
-    for some in torch.split(rows, BATCH):
-        first = int(torch.randint(*FIRST, (1,), generator=generator))
-        drawn.append(redraw(pipe, latents[some].float(), first, generator).half())
-    torch.save(
-        {"rows": rows, "latents": torch.cat(drawn)}, options.work / name_of(options.renders)
-    )
+    drawn = redraw(pipe, latents[rows].float(), FIRST, generator).half()
+    torch.save({"rows": rows, "latents": drawn}, options.work / name_of(options.renders))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from models.portraits.truth import population, weights
 FOLDER = Path(__file__).with_name("reference")
 COUNT = 2000
 REDRAWN = 1200
-FIRST = 10
+FIRST = range(12, 13)
 """Step of 20 from which they are redrawn: half of the signal is left there."""
 QUALITY = 95
 """Of WebP: about 2.5 kB an image of 64 px."""
@@ -58,13 +58,12 @@ def pack(renders: Renders, path: Path) -> None:
 def redrawn(renders: Renders) -> Renders:
     """Return renders as the shipped unconditional model redraws them."""
     pipe = DiffusionPipeline.from_pretrained(FOLDER.with_name("unconditional")).to(torch.float32)
-    generator = torch.Generator().manual_seed(0)
-    parts = []
-    for start in range(0, len(renders), BATCH):
-        latents = encoded(renders.images[start : start + BATCH], pipe.vqvae)
-        drawn = redraw(pipe, latents, FIRST, generator)
-        parts.append(decoded(drawn, pipe.vqvae))
-    return Renders(np.concatenate(parts), renders.labels)
+    latents = torch.cat(
+        [encoded(renders.images[i : i + BATCH], pipe.vqvae) for i in range(0, len(renders), BATCH)]
+    )
+    drawn = redraw(pipe, latents, FIRST, torch.Generator().manual_seed(0))
+    images = [decoded(some, pipe.vqvae) for some in torch.split(drawn, BATCH)]
+    return Renders(np.concatenate(images), renders.labels)
 
 
 def main() -> None:
