@@ -80,6 +80,8 @@ class Request:
     steps: int
     guidance_scale: float
     """1 means no guidance; ignored by an unconditional model."""
+    asks: tuple[str, ...] = ()
+    """Classes that the prompt asks for: "a portrait of an old woman" for `old` and `woman`."""
 
 
 @dataclass(frozen=True)

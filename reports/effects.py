@@ -118,6 +118,30 @@ def _difference_row(
     ]
 
 
+def obedience(source: Source) -> Table | None:
+    """Return how many images show the class that their prompt asks for, in every arm."""
+    rows = [
+        [
+            attribute,
+            arm,
+            entry_cell(entry),
+            difference(source, "obeyed", arm, attribute),
+            Cell(f"{entry.n:,}", float(entry.n)),
+        ]
+        for attribute in source.attributes
+        for arm in source.arms
+        if (entry := source.one("obeyed", arm, attribute, None, source.probe(attribute)))
+    ]
+    if not rows:
+        return None
+    return table(
+        "Prompts that ask for a class: how many of their images are read as asked."
+        " They count in no share of that attribute.",
+        ["Attribute", "Arm", "As asked", "Change", "Images"],
+        rows,
+    )
+
+
 def flips(source: Source) -> Table | None:
     """Return who changed: how many images moved from which class to which."""
     rows = [_flip_row(f) for f in source.results.flips if f.prompt is None]

@@ -90,6 +90,11 @@ DEFINITIONS = {
         "How far one attribute tells the other: fair one by one may be coupled together.",
         "Σ p(a, b) ln (p(a, b) ÷ p(a) p(b))",
     ),
+    "obeyed": Definition(
+        "As asked",
+        "Of the images whose prompt asks for a class, the fraction read as that class.",
+        "read as asked ÷ N",
+    ),
     "detection_rate": Definition(
         "Readable", "Fraction of the images with a reading.", "N ÷ images"
     ),

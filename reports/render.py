@@ -103,6 +103,7 @@ def _content(source: Source) -> dict[str, Any]:
         "trade_offs": list(trade_offs.trade_offs(source)),
         "quality": effects.quality(source),
         "side_effects": effects.side_effects(source),
+        "obedience": effects.obedience(source),
         "flips": effects.flips(source),
         "probes": background.probes(source),
         "confusions": list(distributions.confusions(source)),

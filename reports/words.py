@@ -41,7 +41,7 @@ def clipped(text: object, limit: int = 160) -> str:
 
 def is_share(metric: str) -> bool:
     """Say whether a metric is a fraction that people read as a percentage."""
-    return metric.split("@")[0].startswith(("share", "detection"))
+    return metric.split("@")[0].startswith(("share", "detection", "obeyed"))
 
 
 def number(value: float | None, metric: str = "") -> str:

@@ -1,4 +1,7 @@
-"""Which class each image is steered to: drawn once per image, spread as evenly as can be."""
+"""Which class each image is steered to: drawn once per image, spread as evenly as can be.
+
+Unless its prompt asks for one: who asks for a woman is not to be steered to a man.
+"""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -57,6 +60,7 @@ class Assignment:
         if (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
             raise SpecError(f"target: the shares add up to {wanted.sum():g}, not 1")
         self._ends = np.cumsum(wanted / wanted.sum())
+        self._classes = tuple(classes)
         self._seed = seed
         self._draw = draw
         self._stream = stream
@@ -64,7 +68,10 @@ class Assignment:
         self.fingerprint = fingerprint(tuple(classes), tuple(wanted.tolist()), seed, draw, stream)
 
     def __call__(self, request: Request) -> int:
-        """Return the index of the class that a request is steered to."""
+        """Return the index of the class that a request asks for, or else is steered to."""
+        for name in request.asks:
+            if name in self._classes:
+                return self._classes.index(name)
         if self._draw == "batch":
             batch, k = request.index // _BATCH, len(self._ends)
             numbers = self._numbers(request.prompt_id)

@@ -33,7 +33,8 @@ class Arm:
             kind="image",
             model=self.model.fingerprint,
             mitigation=self.mitigation.fingerprint,
-            request=asdict(request),
+            # What a prompt asks for is told only where it does: keys are to last.
+            request={k: v for k, v in asdict(request).items() if k != "asks" or v},
         )
 
 

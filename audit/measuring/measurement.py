@@ -29,6 +29,7 @@ from audit.measuring.families import adjust
 from audit.measuring.flips import flips
 from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import joined
+from audit.measuring.obedience import asking, compare_obedience, measure_obedience, neutral
 from audit.measuring.people import warn_people
 from audit.measuring.quality import Embeddings, lay_out, measure_quality
 from audit.measuring.quality_changes import compare_quality, warn_quality
@@ -113,17 +114,20 @@ def measure(
     arms = arms_of(images, labels, benchmark)
     refuse_copies(images, arms, benchmark)
     requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], arms)
-    groups = groups_of(labels, requests, benchmark, arms)
+    everyone = groups_of(labels, requests, benchmark, arms)
+    groups, asked = neutral(everyone, benchmark), asking(everyone, benchmark)
     together = list(joined(groups))
     cards, level = cards or {}, benchmark.statistics.level
     sampled = design_of(requests, benchmark)
     layouts = [lay_out(one, images, requests, arms, sampled, level) for one in embeddings]
 
     scored = _of_shares(groups, together, benchmark, metrics, listed, cards, people)
+    scored += measure_obedience(asked)
     for layout in layouts:
         scored += measure_quality(layout, metrics, listed)
-    first, compared = one_each(groups), list(pairs(groups))
+    first, compared = one_each(everyone), list(pairs(groups))
     changes = [change for pair in compared for change in differences(pair)]
+    changes += compare_obedience(list(pairs(asked)))
     for layout in layouts:
         changes += compare_quality(layout, metrics, listed, margins or {})
     return Measured(
@@ -132,7 +136,7 @@ def measure(
         scored=tuple(scored),
         states=(
             *count_images(images, level),
-            *(count for group in groups for count in count_readings(group)),
+            *(count for group in everyone for count in count_readings(group)),
         ),
         comparisons=tuple(adjust(changes)),
         flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
@@ -140,7 +144,7 @@ def measure(
         agreement=tuple(entry for some in shared(groups) for entry in measure_agreement(some)),
         estimands=tuple(estimands([*groups, *(group for group, _ in together)], benchmark)),
         warnings=(
-            *warn_missing(groups),
+            *warn_missing(everyone),
             *warn_duplicates(images),
             *(w for group in groups for w in cautions(group, cards.get(group.votes.probe))),
             *(w for group in groups if people is not None for w in warn_people(group, people)),

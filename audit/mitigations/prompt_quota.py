@@ -38,7 +38,12 @@ def prompt_quota(
         drawn[name] = (assignment, list(said.values()))
 
     def rewrite(request: Request) -> str:
-        return described(request.prompt, [said[a(request)] for a, said in drawn.values()])
+        left = (
+            said[assignment(request)]
+            for name, (assignment, said) in drawn.items()
+            if not set(request.asks) & target[name].keys()
+        )
+        return described(request.prompt, list(left))
 
     parts = [(name, a.fingerprint, tuple(said)) for name, (a, said) in drawn.items()]
     return PromptMitigation("prompt-quota", rewrite, fingerprint("prompt-quota", *parts))

@@ -6,7 +6,15 @@ from typing import Any
 from audit.errors import unknown
 from audit.registry import plugins
 from audit.spec import metric_rules
-from audit.spec.metric_rules import OF_REFERENCES, OVER_PROMPTS, SHARES, embedded, labels
+from audit.spec.metric_rules import (
+    OBEYED,
+    OF_REFERENCES,
+    OVER_PROMPTS,
+    SHARES,
+    asked_for,
+    embedded,
+    labels,
+)
 from audit.spec.schema import Mistake
 
 Found = Iterator[Mistake]
@@ -35,6 +43,8 @@ def gate(
     yield from _names(given, data, by_attribute)
     if attribute is None and not embedded(family):
         yield (), f"a gate on {name!r} needs an `attribute`"
+    if family == OBEYED and attribute is not None and not wrong and not asked_for(attribute, data):
+        yield ("attribute",), f"no prompt asks for a class of {attribute!r}"
     if family in SHARES and given.get("class") is None:
         yield (), f"a gate on {name!r} needs a `class`"
     if not wrong:
@@ -115,7 +125,7 @@ def _limit(family: str, given: Mapping[str, Any]) -> Found:
     limit = given[side]
     base = metric_rules.FORM.sub("", family)
     entry = plugins("metrics").get(base)
-    if family in SHARES and not 0 <= limit <= 1:
+    if family in SHARES | {OBEYED} and not 0 <= limit <= 1:
         yield (side,), f"a share is from 0 to 1, got {limit:g}"
     elif entry is not None and entry.module == OF_SHARES and base != SIGNED and limit < 0:
         yield (side,), f"{family!r} is never below 0, got {limit:g}"

@@ -7,6 +7,8 @@ from typing import Any
 from audit.errors import unknown
 from audit.registry import plugins
 
+OBEYED = "obeyed"
+"""Share of the readings that are as their prompt asked, which is no plugin either."""
 SHARES = frozenset({"share", "share_soft", "share_corrected", "share_ppi"})
 """Metrics of a class, which are no plugins."""
 OF_REFERENCES = frozenset(
@@ -30,11 +32,13 @@ def embedded(metric: str) -> bool:
 def metric(name: str, data: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the id of a metric."""
     family, _, by = name.partition("@")
-    known = plugins("metrics").keys() | SHARES | OF_REFERENCES
-    if FORM.sub("", family) not in known and family not in known:
-        return unknown("metric", name, known)
+    formed = plugins("metrics").keys() | SHARES | OF_REFERENCES
+    if FORM.sub("", family) not in formed and family not in formed | {OBEYED}:
+        return unknown("metric", name, formed | {OBEYED})
     if wrong := _over_prompts(family):
         return wrong
+    if family == OBEYED and not any(asked_for(name, data) for name in data.get("attributes", ())):
+        return f"metric {family!r} needs prompts that ask: a template's slot named as an attribute"
     if family.endswith("_ppi") and not data.get("people"):
         return f"metric {family!r} needs `people`, labels that people gave to some images"
     encoders, references = labels(data, "encoders"), list(data.get("references", ()))
@@ -45,6 +49,11 @@ def metric(name: str, data: Mapping[str, Any]) -> str | None:
     sources = references if family in OF_REFERENCES else encoders if embedded(family) else ()
     kind = "reference" if family in OF_REFERENCES else "encoder"
     return unknown(kind, by, sources) if by and by not in sources else None
+
+
+def asked_for(attribute: str, data: Mapping[str, Any]) -> bool:
+    """Whether prompts of a benchmark ask for classes of an attribute."""
+    return any(attribute in prompt.asks for prompt in data.get("prompts", ()))
 
 
 def _over_prompts(family: str) -> str | None:

@@ -11,7 +11,7 @@ from audit.types import Request
 SCHEME = "v1"
 CLIP_TOKENS = 77
 """Of which two mark start and end."""
-UNCONDITIONAL = Prompt.model_construct(id="-", text="", values={})
+UNCONDITIONAL = Prompt.model_construct(id="-", text="", values={}, asks={})
 """Stands for the absence of a prompt."""
 EVERY = "*"
 """Takes the place of the prompt id where prompts share their noise."""
@@ -68,6 +68,7 @@ def plan(benchmark: Benchmark) -> Plan:
     count = benchmark.images_per_prompt if benchmark.prompts else benchmark.images
     assert isinstance(count, int), "the rules of a benchmark see to it"
     shared = benchmark.seed_scheme == "shared"
+    asked = [benchmark.asked_of(attribute) for attribute in benchmark.attributes]
     requests = tuple(
         Request(
             prompt_id=prompt.id,
@@ -76,6 +77,7 @@ def plan(benchmark: Benchmark) -> Plan:
             seed=seed(benchmark.seed, EVERY if shared else prompt.id, index),
             steps=model.steps,
             guidance_scale=model.guidance_scale if benchmark.prompts else 1.0,
+            asks=tuple(by_prompt[prompt.id] for by_prompt in asked if prompt.id in by_prompt),
         )
         for prompt in prompts
         for index in range(count)

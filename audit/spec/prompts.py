@@ -17,6 +17,8 @@ from audit.spec.prompt_files import read_prompts
 from audit.spec.schema import FieldError, Mistake, Strict, shown
 
 MAX_PROMPTS = 20_000
+ANY = "any"
+"""Id of a value that asks for no class, in a slot named as an attribute."""
 ID = re.compile(r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[a-z0-9][a-z0-9._-]{0,63}(?<!\.)")
 """What is safe in a path on any system, in an address and in a table."""
 
@@ -29,6 +31,12 @@ class Prompt(Strict):
     text: str
     values: dict[str, str] = Field(default_factory=dict)
     """What filled the slots of the template, by slot."""
+    asks: dict[str, str] = Field(default_factory=dict)
+    """Classes that the text asks for, by attribute.
+
+    A template's slots stand here with the id of what filled them: where a slot is named as an
+    attribute the prompt asks for the class of that id; `any` asks for none.
+    """
 
 
 def expand(written: Any, folder: Path) -> list[dict[str, Any]]:
@@ -79,11 +87,11 @@ def _listed(written: list[Any]) -> Iterator[Placed]:
     wrong: list[Mistake] = []
     for i, item in enumerate(written):
         if isinstance(item, str):
-            yield (i,), {"id": slug(item), "text": item, "values": {}}
+            yield (i,), {"id": slug(item), "text": item, "values": {}, "asks": {}}
         elif isinstance(item, Mapping) and isinstance(item.get("text"), str):
-            allowed = ("id", "text", "values")
+            allowed = ("id", "text", "values", "asks")
             wrong += [((i,), unknown("key", key, allowed)) for key in item if key not in allowed]
-            yield (i,), {"id": slug(item["text"]), "values": {}} | dict(item)
+            yield (i,), {"id": slug(item["text"]), "values": {}, "asks": {}} | dict(item)
         elif not isinstance(item, Unreadable):
             wrong.append(((i,), f"expected text or {{id, text}}, got {shown(item)}"))
     if wrong:
@@ -135,7 +143,9 @@ def _filled(template: str, slots: Mapping[str, Any]) -> Iterator[Placed]:
         values = dict(zip(names, (text for _, text in combination), strict=True))
         text = template.format_map(values)
         key = "-".join(key for key, _ in combination) or slug(text)
-        yield (), {"id": key if len(key) <= 64 else slug(text), "text": text, "values": values}
+        asks = dict(zip(names, (key for key, _ in combination), strict=True))
+        short = key if len(key) <= 64 else slug(text)
+        yield (), {"id": short, "text": text, "values": values, "asks": asks}
 
 
 def _slots(template: str) -> list[str]:
@@ -195,7 +205,12 @@ _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 _ENTRY = {
     "type": "object",
-    "properties": {"id": _TEXT, "text": _TEXT, "values": {"additionalProperties": _TEXT}},
+    "properties": {
+        "id": _TEXT,
+        "text": _TEXT,
+        "values": {"additionalProperties": _TEXT},
+        "asks": {"additionalProperties": _TEXT},
+    },
     "required": ["text"],
     "additionalProperties": False,
 }

@@ -10,6 +10,7 @@ from audit.registry import plugins
 from audit.spec import gate_rules
 from audit.spec.document import Where
 from audit.spec.metric_rules import labels, metric
+from audit.spec.prompts import ANY, slug
 from audit.spec.schema import Mistake
 from audit.storage.weights import embedded
 from audit.types import CLASSES
@@ -190,6 +191,7 @@ def _readings(data: Mapping[str, Any], attributes: Sequence[str]) -> Found:
             yield ("target", attribute), unknown("attribute", attribute, by_attribute)
         elif by_attribute[attribute]:
             yield from _under(("target", attribute), shares(wanted, by_attribute[attribute]))
+    yield from _under(("prompts",), _asked(data.get("prompts", ()), by_attribute))
     for name, reference in data.get("references", {}).items():
         yield from _under(("references", name), _reference(reference, by_attribute, data))
     if "metrics" in data:
@@ -197,6 +199,16 @@ def _readings(data: Mapping[str, Any], attributes: Sequence[str]) -> Found:
             yield from _under(
                 ("gates", i), gate_rules.gate(item.model_dump(by_alias=True), data, by_attribute)
             )
+
+
+def _asked(prompts: Sequence[Any], by_attribute: Mapping[str, Sequence[str]]) -> Found:
+    """A slot named as an attribute says which class is asked for, or that any will do."""
+    told = dict.fromkeys(pair for prompt in prompts for pair in prompt.asks.items())
+    for slot, name in told:
+        known = [*map(slug, by_attribute.get(slot, ())), ANY]
+        if slot in by_attribute and slug(name) not in known:
+            message = unknown("class", name, known)
+            yield (slot,), f"{message}; the ids of a slot named as an attribute are its classes"
 
 
 def _reference(

@@ -22,7 +22,7 @@ from audit.errors import unknown
 from audit.spec import rules
 from audit.spec.assembly import assemble
 from audit.spec.component import Component, Id, plugin
-from audit.spec.prompts import FORMS, Prompt, expand
+from audit.spec.prompts import FORMS, Prompt, expand, slug
 from audit.spec.refusals import refusals
 from audit.spec.schema import PARENT, FieldError, Strict, check, together
 
@@ -252,6 +252,16 @@ class Benchmark(Strict):
         classes = self.classes_of(attribute)
         given = self.target.get(attribute) or dict.fromkeys(classes, 1 / len(classes))
         return {name: given[name] for name in classes}
+
+    def asked_of(self, attribute: str) -> dict[str, str]:
+        """Return the class that a prompt asks for, by prompt id, for the prompts that ask."""
+        classes = {slug(name): name for name in self.classes_of(attribute)}
+        asked = {prompt.id: prompt.asks.get(attribute) for prompt in self.prompts}
+        return {
+            prompt: classes[slug(name)]
+            for prompt, name in asked.items()
+            if name is not None and slug(name) in classes
+        }
 
 
 class Spec(Strict):

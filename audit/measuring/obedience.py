@@ -1,0 +1,94 @@
+"""Prompts that ask for a class: whether they get it, and that they are not taken for unfair.
+
+"A portrait of a woman" that draws women only is obeyed, not biased. So a prompt that asks for a
+class of an attribute counts in no share of that attribute; it has a number of its own: how many of
+its readings are as asked. A mitigation that lowers it pays for fairness with disobedience.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from audit.measuring.comparisons import Pair, differences
+from audit.measuring.fairness import measure_shares
+from audit.measuring.groups import Group, Scored
+from audit.measuring.votes import ABSENT, Votes
+from audit.spec.metric_rules import OBEYED
+from audit.spec.spec import Benchmark
+from audit.storage.results import Difference
+
+_AS_ASKED = "as asked"
+
+
+def neutral(groups: Sequence[Group], benchmark: Benchmark) -> list[Group]:
+    """Return groups without the prompts that ask for a class; none where all prompts do."""
+    found = []
+    for group in groups:
+        free = _wanted(group, benchmark) < 0
+        if free.all():
+            found.append(group)
+        elif free.any():
+            found.append(replace(group, votes=_kept(group.votes, free)))
+    return found
+
+
+def asking(groups: Sequence[Group], benchmark: Benchmark) -> list[Group]:
+    """Return, for each group with prompts that ask, whether they got it: one class, or other."""
+    found = []
+    for group in groups:
+        wanted = _wanted(group, benchmark)
+        if not (wanted >= 0).any():
+            continue
+        votes = _kept(group.votes, wanted >= 0)
+        right = np.where(np.isnan(votes.hard[:, 0]), np.nan, votes.codes == wanted)
+        judged = replace(
+            votes,
+            classes=(_AS_ASKED, "other"),
+            hard=np.stack([right, 1 - right], axis=1),
+            soft=None,
+        )
+        found.append(replace(group, votes=judged, target=np.array([1.0, 0.0])))
+    return found
+
+
+def measure_obedience(groups: Sequence[Group]) -> Iterator[Scored]:
+    """Yield the share of readings as asked, over all prompts that ask and of each of them."""
+    for group in groups:
+        for one in measure_shares(group):
+            row = one.measurement
+            if row.class_ == _AS_ASKED and row.n:
+                said = replace(row, metric=OBEYED, class_=None, direction="higher")
+                yield replace(one, measurement=said)
+
+
+def compare_obedience(pairs: Sequence[Pair]) -> Iterator[Difference]:
+    """Yield how much more, or less, arms do as asked than the baseline."""
+    for pair in pairs:
+        for change in differences(pair):
+            if change.class_ == _AS_ASKED and change.n:
+                yield change.model_copy(
+                    update={"metric": OBEYED, "class_": None, "direction": "higher"}
+                )
+
+
+def _wanted(group: Group, benchmark: Benchmark) -> npt.NDArray[np.int64]:
+    """Return [R] the code of the class that a request asks for, -1 where it asks for none."""
+    asked = benchmark.asked_of(group.votes.attribute)
+    codes = [
+        group.votes.classes.index(asked[prompt]) if prompt in asked else -1
+        for prompt in group.requests.prompts
+    ]
+    return np.array(codes, np.int64)[group.requests.prompt]
+
+
+def _kept(votes: Votes, rows: npt.NDArray[np.bool_]) -> Votes:
+    """Return votes as though there were no other rows."""
+    shown = rows[:, None]
+    return replace(
+        votes,
+        hard=np.where(shown, votes.hard, np.nan),
+        soft=None if votes.soft is None else np.where(shown, votes.soft, np.nan),
+        states=np.where(rows, votes.states, ABSENT),
+    )
