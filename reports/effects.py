@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from audit.storage.results import Difference, Flips
 from reports.glossary import title
-from reports.source import Source, is_unpaired
+from reports.source import OBEYED, Source, is_unpaired
 from reports.tables import Cell, Table, entry_cell, table
 from reports.words import bounds, change, is_share, p_value, unmeasured
 
@@ -125,12 +125,12 @@ def obedience(source: Source) -> Table | None:
             attribute,
             arm,
             entry_cell(entry),
-            difference(source, "obeyed", arm, attribute),
+            difference(source, OBEYED, arm, attribute),
             Cell(f"{entry.n:,}", float(entry.n)),
         ]
-        for attribute in source.attributes
+        for attribute in source.asked
         for arm in source.arms
-        if (entry := source.one("obeyed", arm, attribute, None, source.probe(attribute)))
+        if (entry := source.one(OBEYED, arm, attribute, None, source.probe(attribute)))
     ]
     if not rows:
         return None

@@ -15,6 +15,8 @@ from audit.storage.results import Difference, Entry, Estimand, Results
 
 JOINT = "+"
 """Between the names of attributes, and of classes, that are measured together."""
+OBEYED = "obeyed"
+"""Metric of prompts that ask for a class; the others are of those that do not."""
 BASELINE = 0
 """Place of the baseline among the arms."""
 
@@ -93,13 +95,21 @@ class Source:
 
     @cached_property
     def _all_attributes(self) -> tuple[str, ...]:
-        measured = (m.attribute for m in self.results.measurements if m.attribute)
-        return tuple(dict.fromkeys([*self.estimands, *measured]))
+        found = (m for m in self.results.measurements if m.metric != OBEYED)
+        return tuple(
+            dict.fromkeys([*self.estimands, *(m.attribute for m in found if m.attribute)])
+        )
 
     @cached_property
     def attributes(self) -> tuple[str, ...]:
         """Single attributes measured, in the order of the spec."""
         return tuple(a for a in self._all_attributes if JOINT not in a)
+
+    @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """Attributes of which prompts ask for a class."""
+        found = (m for m in self.results.measurements if m.metric == OBEYED)
+        return tuple(dict.fromkeys(m.attribute for m in found if m.attribute))
 
     @cached_property
     def subjects(self) -> tuple[str, ...]:

@@ -123,6 +123,8 @@ def forests(source: Source) -> Iterator[Forest]:
             entries = [
                 source.one("share", arm, attribute, class_, probe, prompt) for arm in source.arms
             ]
+            if not any(entries):  # one that asks for a class
+                continue
             n = next((e.n for e in entries if e), 0)
             cells = (
                 Cell(source.results.prompts.get(prompt) or prompt),

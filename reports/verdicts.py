@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from audit.storage.results import Entry, GateEntry
 from reports.glossary import title
-from reports.source import Source
+from reports.source import OBEYED, Source
 from reports.tables import Cell, value_cell
 from reports.words import bounds, measured, number, p_value
 
@@ -112,6 +112,29 @@ def cards(source: Source) -> Iterator[Card]:
         )
         lines = (said.strip(), chance, _closest(source, attribute, class_))
         yield Card(attribute, number(worst.value, "share"), tuple(line for line in lines if line))
+    for attribute in source.asked:
+        yield _as_asked(source, attribute)
+
+
+def _as_asked(source: Source, attribute: str) -> Card:
+    """Say how far prompts that ask for a class get it."""
+    probe, about = source.probe(attribute), f"{attribute}, as asked"
+    found = {
+        arm: m
+        for arm in source.arms
+        if (m := source.one(OBEYED, arm, attribute, None, probe)) and m.value is not None
+    }
+    if source.baseline not in found:
+        return Card(about, "not measured", (f"{probe} read no image of {source.baseline}.",))
+    first = found[source.baseline]
+    interval = bounds(first.ci_low, first.ci_high, "share")
+    said = (
+        f"of {first.n:,} images under {source.baseline} are read as their prompt asks {interval}."
+    )
+    least = min(found, key=lambda arm: found[arm].value or 0)
+    others = f"Least under {least}: {measured(found[least])}." if least != source.baseline else ""
+    lines = (said, others)
+    return Card(about, number(first.value, "share"), tuple(line for line in lines if line))
 
 
 def _by_chance(fd: Entry | None, level: str) -> str:

@@ -67,6 +67,7 @@ def test_prompts_that_ask_count_as_obeyed_and_not_as_unfair():
     assert one(found, "share", class_="woman").n == 4
     # The worst prompt is the cook: sqrt(2) x .25; a woman asked for and drawn is no bias of .71.
     assert one(found, "fd_worst").value == pytest.approx(0.25 * 2**0.5)
+    assert {m.prompt for m in found.measurements if m.metric == "fd"} == {None, "cook"}
 
 
 def test_where_every_prompt_asks_there_is_no_share_and_obedience_still():

@@ -29,7 +29,13 @@ from audit.measuring.families import adjust
 from audit.measuring.flips import flips
 from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import joined
-from audit.measuring.obedience import asking, compare_obedience, measure_obedience, neutral
+from audit.measuring.obedience import (
+    asking,
+    compare_obedience,
+    counted,
+    measure_obedience,
+    neutral,
+)
 from audit.measuring.people import warn_people
 from audit.measuring.quality import Embeddings, lay_out, measure_quality
 from audit.measuring.quality_changes import compare_quality, warn_quality
@@ -121,12 +127,13 @@ def measure(
     sampled = design_of(requests, benchmark)
     layouts = [lay_out(one, images, requests, arms, sampled, level) for one in embeddings]
 
+    told = counted(benchmark)
     scored = _of_shares(groups, together, benchmark, metrics, listed, cards, people)
-    scored += measure_obedience(asked)
+    scored = [*filter(lambda one: told(one.measurement), scored), *measure_obedience(asked)]
     for layout in layouts:
         scored += measure_quality(layout, metrics, listed)
     first, compared = one_each(everyone), list(pairs(groups))
-    changes = [change for pair in compared for change in differences(pair)]
+    changes = [change for pair in compared for change in differences(pair) if told(change)]
     changes += compare_obedience(list(pairs(asked)))
     for layout in layouts:
         changes += compare_quality(layout, metrics, listed, margins or {})
@@ -139,7 +146,7 @@ def measure(
             *(count for group in everyone for count in count_readings(group)),
         ),
         comparisons=tuple(adjust(changes)),
-        flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
+        flips=tuple(adjust(flip for pair in compared for flip in flips(pair) if told(flip))),
         probes=tuple(probe_record(one, cards.get(one.votes.probe)) for one in first),
         agreement=tuple(entry for some in shared(groups) for entry in measure_agreement(some)),
         estimands=tuple(estimands([*groups, *(group for group, _ in together)], benchmark)),

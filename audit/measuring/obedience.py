@@ -5,7 +5,7 @@ class of an attribute counts in no share of that attribute; it has a number of i
 its readings are as asked. A mitigation that lowers it pays for fairness with disobedience.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,8 @@ from audit.measuring.groups import Group, Scored
 from audit.measuring.votes import ABSENT, Votes
 from audit.spec.metric_rules import OBEYED
 from audit.spec.spec import Benchmark
-from audit.storage.results import Difference
+from audit.storage.results import Difference, Flips
+from audit.types import Measurement
 
 _AS_ASKED = "as asked"
 
@@ -71,6 +72,12 @@ def compare_obedience(pairs: Sequence[Pair]) -> Iterator[Difference]:
                 yield change.model_copy(
                     update={"metric": OBEYED, "class_": None, "direction": "higher"}
                 )
+
+
+def counted(benchmark: Benchmark) -> Callable[[Measurement | Difference | Flips], bool]:
+    """Return whether a number is of all prompts, or of one that asks for no class."""
+    asked = {name: benchmark.asked_of(name) for name in benchmark.attributes}
+    return lambda row: row.prompt is None or row.prompt not in asked.get(row.attribute or "", {})
 
 
 def _wanted(group: Group, benchmark: Benchmark) -> npt.NDArray[np.int64]:
