@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from audit.storage.results import Difference, Flips
 from reports.glossary import title
 from reports.source import OBEYED, Source, is_unpaired
-from reports.tables import Cell, Table, entry_cell, table
+from reports.tables import Cell, Row, Table, entry_cell, table
 from reports.words import bounds, change, is_share, p_value, unmeasured
 
 EQUIVALENCE = (
@@ -120,7 +120,7 @@ def _difference_row(
 
 def obedience(source: Source) -> Table | None:
     """Return how many images show the class that their prompt asks for, in every arm."""
-    rows = [
+    rows: list[Row] = [
         [
             attribute,
             arm,
