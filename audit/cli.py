@@ -49,7 +49,7 @@ class Commands(TyperGroup):
             raise typer.Exit(error.status) from None
         except KeyboardInterrupt as stop:
             status = stop.status if isinstance(stop, Interrupted) else INTERRUPTED
-            console(ctx).note("interrupted; the same command goes on where this one stopped")
+            console(ctx).interrupted(status)
             raise typer.Exit(status) from None
         except BrokenPipeError:
             # The interpreter flushes standard output as it exits, and would complain.

@@ -48,13 +48,26 @@ class Console:
         self.verbose = verbose
         self._bar = Bar("", 0)
         self._live = False
+        self._before: dict[str, list[Mapping[str, Any]]] = {}
 
     def data(self, lines: Iterable[str], plain: Mapping[str, Any]) -> None:
         """Write the result of a command: `lines` for people, `plain` for programs."""
+        self._end_live()
         if self.as_json:
-            _write(sys.stdout, json.dumps(plain, allow_nan=False, ensure_ascii=True) + "\n")
+            whole = {**plain, **self._before}
+            _write(sys.stdout, json.dumps(whole, allow_nan=False, ensure_ascii=True) + "\n")
         else:
             _write(sys.stdout, "".join(_inert(line) + "\n" for line in lines))
+
+    def one_of(self, key: str, lines: Iterable[str], plain: Mapping[str, Any]) -> None:
+        """Write one of several results: people have it at once, programs at the end, under `key`.
+
+        The end may be an error or an interruption: what came before it is told all the same.
+        """
+        if self.as_json:
+            self._before.setdefault(key, []).append(plain)
+        else:
+            self.data(lines, {})
 
     def note(self, text: str) -> None:
         """Say something on the way."""
@@ -68,10 +81,14 @@ class Console:
         _write(sys.stderr, _inert(redacted(line)) + "\n")
 
     def error(self, message: str, status: int) -> None:
-        """Say what is wrong, and to programs that this is all there is."""
-        errors = self.complain(message)
-        if self.as_json:
-            self.data((), {"status": status, "errors": errors})
+        """Say what is wrong; a command ends with it."""
+        self._end(status, self.complain(message))
+
+    def interrupted(self, status: int) -> None:
+        """Say that the command was stopped, and how it goes on."""
+        said = "interrupted; the same command goes on where this one stopped"
+        self.note(said)
+        self._end(status, [said])
 
     def complain(self, message: str) -> list[str]:
         """Say what is wrong, a line each; indented lines belong to the line above.
@@ -112,6 +129,11 @@ class Console:
     def say(self, message: str) -> None:
         """Pass on what a run has to say."""
         self.note(message)
+
+    def _end(self, status: int, errors: Sequence[str]) -> None:
+        """Tell programs that the command ended early, after what it had told before."""
+        if self.as_json:
+            self.data((), {"status": status, "errors": errors})
 
     def _end_live(self) -> None:
         if self._live:
