@@ -187,7 +187,19 @@ def _inert(text: str) -> str:
     )
 
 
+def unread(stream: IO[str]) -> None:
+    """Drop what is yet written to a stream whose reader went away.
+
+    The interpreter flushes its streams as it exits, and would complain.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _write(stream: IO[str], text: str) -> None:
+    """Write at once; that nobody reads on, as with `| head`, ends no run and changes no status."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        unread(stream)

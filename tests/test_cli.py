@@ -309,6 +309,12 @@ def test_check_exits_by_the_gates(finished, capsys, verdicts, args, status):
     assert [line.split(":")[0] for line in out.splitlines()] == list(verdicts)
 
 
+def test_a_reader_that_goes_away_passes_no_gate(here, finished):
+    script = f"{sys.executable} -m audit check {finished('fail')} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=here)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
 def test_gates_of_half_a_run_cannot_pass(finished, capsys):
     assert run("check", finished("pass", status="partial")) == 4
     assert "the run is partial: gates cannot pass" in capsys.readouterr().out
