@@ -4,7 +4,6 @@ The one entry to the parts in `audit.measuring`. Nothing here knows which metric
 says what it is a function of, and how its interval is made.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +39,7 @@ from audit.measuring.states import (
     warn_missing,
 )
 from audit.measuring.votes import arrange, spread_counts
+from audit.spec.metric_rules import FORM
 from audit.spec.spec import Benchmark
 from audit.storage.results import (
     Agreement,
@@ -58,8 +58,6 @@ COMMON = frozenset(
     {*ALWAYS, "fd_soft", "parity_gap", "parity_ratio", "tv", "kl", "entropy", "deviation_ratio"}
 )
 """Metrics of shares that are measured over all prompts whether the spec lists them or not."""
-FORM = re.compile(r"_(macro|worst|corrected|ppi|p_null|p_bh)$")
-"""What may follow the name of a metric in an id."""
 
 
 @dataclass(frozen=True)
