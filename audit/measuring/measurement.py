@@ -4,7 +4,7 @@ The one entry to the parts in `audit.measuring`. Nothing here knows which metric
 says what it is a function of, and how its interval is made.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -120,7 +120,7 @@ def measure(
     scored = _of_shares(groups, together, benchmark, metrics, listed, cards, people)
     for layout in layouts:
         scored += measure_quality(layout, metrics, listed)
-    first, compared = one_each(groups), list(pairs(groups))
+    compared = list(pairs(groups))
     changes = [change for pair in compared for change in differences(pair)]
     for layout in layouts:
         changes += compare_quality(layout, metrics, listed, margins or {})
@@ -134,20 +134,12 @@ def measure(
         ),
         comparisons=tuple(adjust(changes)),
         flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
-        probes=tuple(probe_record(one, cards.get(one.votes.probe)) for one in first),
+        probes=tuple(probe_record(g, cards.get(g.votes.probe)) for g in one_each(groups)),
         agreement=tuple(entry for some in shared(groups) for entry in measure_agreement(some)),
         estimands=tuple(estimands([*groups, *(group for group, _ in together)], benchmark)),
         warnings=(
-            *warn_missing(groups),
-            *warn_duplicates(images),
-            *(w for group in groups for w in cautions(group, cards.get(group.votes.probe))),
-            *(w for group in groups if people is not None for w in warn_people(group, people)),
-            *(
-                w
-                for one in one_each(groups)
-                for w in card_cautions(one, cards.get(one.votes.probe))
-            ),
-            *(w for layout in layouts for w in warn_quality(layout, listed)),
+            *_warn(images, groups, cards, people),
+            *(warning for layout in layouts for warning in warn_quality(layout, listed)),
         ),
     )
 
@@ -174,6 +166,24 @@ def _of_shares(
     for group, parts in together:
         scored += measure_together(group, parts, always, cards.get(group.votes.probe))
     return [*scored, *band([row.measurement for row in scored])]
+
+
+def _warn(
+    images: pd.DataFrame,
+    groups: Sequence[Group],
+    cards: Mapping[str, ErrorCard | str],
+    people: pd.DataFrame | None,
+) -> Iterator[Warned]:
+    """Yield what to know of images and their readings before any number is believed."""
+    yield from warn_missing(groups)
+    yield from warn_duplicates(images)
+    for group in groups:
+        yield from cautions(group, cards.get(group.votes.probe))
+    if people is not None:
+        for group in groups:
+            yield from warn_people(group, people)
+    for group in one_each(groups):
+        yield from card_cautions(group, cards.get(group.votes.probe))
 
 
 def every_metric() -> list[Metric]:
