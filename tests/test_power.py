@@ -7,8 +7,8 @@ from scipy import stats
 from audit.measuring.bounds import measured
 from audit.metrics.fairness import FD_DEBIASED
 from audit.spec import power
+from audit.spec.benchmark import ArmSpec, Benchmark, Gate
 from audit.spec.prompts import Prompt
-from audit.spec.spec import ArmSpec, Benchmark, Gate
 from audit.statistics.discrepancy import decompose
 from audit.statistics.power import (
     images_to_pass,

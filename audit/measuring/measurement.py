@@ -39,8 +39,8 @@ from audit.measuring.states import (
     warn_missing,
 )
 from audit.measuring.votes import arrange, spread_counts
+from audit.spec.benchmark import Benchmark
 from audit.spec.metric_rules import FORM
-from audit.spec.spec import Benchmark
 from audit.storage.results import (
     Agreement,
     Difference,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from audit.spec import metric_rules
-from audit.spec.spec import Benchmark, Gate
+from audit.spec.benchmark import Benchmark, Gate
 from audit.statistics.power import (
     detectable,
     fair_quantile,
