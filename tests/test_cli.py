@@ -18,7 +18,7 @@ from audit.console import Console
 from audit.errors import IncompleteError, InputError, RefusedError, ResourceError, SpecError
 from audit.interrupts import Interrupted
 from audit.spec.spec import load
-from audit.storage import results
+from audit.storage import results_file
 from audit.storage.results import GateEntry, Results
 
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "deepface", "matplotlib", "pandas")
@@ -185,7 +185,7 @@ def test_the_schema_accepts_the_shipped_benchmarks(capsys):
 
 def test_the_schema_of_results_is_the_one_that_ships(here, capsys):
     assert run("schema", "results") == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(results.SCHEMA_FILE.read_text())
+    assert json.loads(capsys.readouterr().out) == json.loads(results_file.SCHEMA_FILE.read_text())
 
 
 def test_init_writes_a_valid_spec_once(tmp_path, monkeypatch, capsys):
@@ -282,7 +282,7 @@ def finished(here):
             )
             for i, verdict in enumerate(verdicts)
         ]  # fmt: skip
-        results.write(
+        results_file.write(
             folder / "results.json", Results(benchmark="portraits", arms=("none",), gates=gates)
         )
         (folder / "run.json").write_text(json.dumps({"status": status}))
