@@ -48,13 +48,13 @@ class Console:
         self.verbose = verbose
         self._bar = Bar("", 0)
         self._live = False
-        self._before: dict[str, list[Mapping[str, Any]]] = {}
+        self._told: dict[str, list[Any]] = {}
 
     def data(self, lines: Iterable[str], plain: Mapping[str, Any]) -> None:
         """Write the result of a command: `lines` for people, `plain` for programs."""
         self._end_live()
         if self.as_json:
-            whole = {**plain, **self._before}
+            whole = {**plain, **self._told}
             _write(sys.stdout, json.dumps(whole, allow_nan=False, ensure_ascii=True) + "\n")
         else:
             _write(sys.stdout, "".join(_inert(line) + "\n" for line in lines))
@@ -65,7 +65,7 @@ class Console:
         The end may be an error or an interruption: what came before it is told all the same.
         """
         if self.as_json:
-            self._before.setdefault(key, []).append(plain)
+            self._told.setdefault(key, []).append(plain)
         else:
             self.data(lines, {})
 
@@ -81,27 +81,28 @@ class Console:
         _write(sys.stderr, _inert(redacted(line)) + "\n")
 
     def error(self, message: str, status: int) -> None:
-        """Say what is wrong; a command ends with it."""
-        self._end(status, self.complain(message))
+        """Say what is wrong; the command ends with it."""
+        self.complain(message)
+        self._end(status)
 
     def interrupted(self, status: int) -> None:
         """Say that the command was stopped, and how it goes on."""
         said = "interrupted; the same command goes on where this one stopped"
         self.note(said)
-        self._end(status, [said])
+        self._told.setdefault("errors", []).append(said)
+        self._end(status)
 
-    def complain(self, message: str) -> list[str]:
+    def complain(self, message: str) -> None:
         """Say what is wrong, a line each; indented lines belong to the line above.
 
-        Returns:
-            The lines, without secrets, for a command that still has something to tell programs.
+        Programs are told at the end, under `errors`.
         """
         self._end_live()
         lines = redacted(message).split("\n")
         for line in lines:
             prefix = "" if line.startswith("  ") else "error: "
             _write(sys.stderr, prefix + _inert(line) + "\n")
-        return lines
+        self._told.setdefault("errors", []).extend(lines)
 
     def begin(self, stage: str, total: int) -> None:
         """Begin a stage of a run."""
@@ -130,10 +131,10 @@ class Console:
         """Pass on what a run has to say."""
         self.note(message)
 
-    def _end(self, status: int, errors: Sequence[str]) -> None:
-        """Tell programs that the command ended early, after what it had told before."""
+    def _end(self, status: int) -> None:
+        """Tell programs of an early end, with all that came before it."""
         if self.as_json:
-            self.data((), {"status": status, "errors": errors})
+            self.data((), {"status": status})
 
     def _end_live(self) -> None:
         if self._live:

@@ -348,10 +348,10 @@ def test_a_benchmark_is_told_before_the_next_begins(bias_audit, monkeypatch, cap
 def test_what_ends_a_later_benchmark_leaves_the_numbers_of_those_before(
     bias_audit, monkeypatch, raised, status
 ):
-    several(first=BROKEN, second={})
+    several(first=BROKEN, second=STRICT, third={})
 
     def ended(spec, name, **how):
-        if name == "second":
+        if name == "third":
             raise raised
         return run(spec, name, **how)
 
@@ -364,7 +364,8 @@ def test_what_ends_a_later_benchmark_leaves_the_numbers_of_those_before(
     said = json.loads(out)
     assert found == said["status"] == status
     assert [gate["verdict"] for one in said["runs"] for gate in one["gates"]] == ["fail"]
-    assert len(said["errors"]) == 1
+    assert len(said["errors"]) == 2
+    assert "8.3% of the images failed" in said["errors"][0]
 
 
 def test_half_a_run_without_gates_is_undecided_for_run_and_check(bias_audit):

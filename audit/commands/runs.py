@@ -25,7 +25,7 @@ from audit.commands.options import (
 from audit.commands.outcomes import check_rule, described, summary, undecided, verdict, worse
 from audit.commands.specs import chosen
 from audit.commands.specs import plan as plan_command
-from audit.console import console
+from audit.console import Console, console
 from audit.errors import AuditError, IncompleteError, SpecError, unknown
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ def run(
     names = chosen(found, benchmarks)
     go_offline(offline)
     from audit import runner
-    from audit.storage.folder import REPORT
 
     start = partial(
         runner.run,
@@ -88,20 +87,15 @@ def run(
     )
     gates = 0
     errors: list[AuditError] = []
-    said: list[str] = []
     for name, done in _one_by_one(start, names):
         if isinstance(done, AuditError):
             errors.append(done)
-            said += console(ctx).complain(str(done))
-            continue
-        gates = worse(gates, verdict(done, inconclusive))
-        if inconclusive == "warn" and (waiting := undecided(done)):
-            console(ctx).note(f"warning: {name}: {waiting}")
-        lines = [f"{name}: {done.folder / REPORT}", *summary(done)]
-        console(ctx).one_of("runs", lines, described(done))
+            console(ctx).complain(str(done))
+        else:
+            gates = worse(gates, verdict(done, inconclusive))
+            _tell(console(ctx), name, done, inconclusive)
     status = _status(gates, errors)
-    failed = {"errors": said} if said else {}
-    console(ctx).data((), {"status": status, "runs": [], **failed})
+    console(ctx).data((), {"status": status, "runs": []})
     if exit_zero and gates:
         console(ctx).note(f"exit status {gates} was set to 0 by --exit-zero")
         status = _status(0, errors)
@@ -122,6 +116,16 @@ def _one_by_one(
             yield name, error
             if not isinstance(error, IncompleteError):
                 return
+
+
+def _tell(speaker: Console, name: str, done: "Run", inconclusive: str) -> None:
+    """Say what a benchmark came to, and where its report lies."""
+    from audit.storage.folder import REPORT
+
+    if inconclusive == "warn" and (waiting := undecided(done)):
+        speaker.note(f"warning: {name}: {waiting}")
+    lines = [f"{name}: {done.folder / REPORT}", *summary(done)]
+    speaker.one_of("runs", lines, described(done))
 
 
 def _status(gates: int, errors: Sequence[AuditError]) -> int:
