@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from audit.commands import checking, comparing, model_cards, runs, specs, tools
-from audit.console import Console, console
+from audit.console import Console, console, unread
 from audit.errors import AuditError
 from audit.interrupts import Interrupted, interruptible
 from audit.redaction import redacted
@@ -49,11 +49,10 @@ class Commands(TyperGroup):
             raise typer.Exit(error.status) from None
         except KeyboardInterrupt as stop:
             status = stop.status if isinstance(stop, Interrupted) else INTERRUPTED
-            console(ctx).note("interrupted; the same command goes on where this one stopped")
+            console(ctx).interrupted(status)
             raise typer.Exit(status) from None
-        except BrokenPipeError:
-            # The interpreter flushes standard output as it exits, and would complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # in help, which is not the console's
+            unread(sys.stdout)
             raise typer.Exit(0) from None
         except OSError as error:
             console(ctx).error(f"{error.filename or 'system'}: {error.strerror or error}", 5)

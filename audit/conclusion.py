@@ -15,7 +15,7 @@ from audit.measuring.measurement import Measured, measure
 from audit.measuring.people import read_people
 from audit.measuring.quality import Embeddings
 from audit.progress import Progress
-from audit.storage import results
+from audit.storage import results_file
 from audit.storage.folder import RESULTS, Run
 from audit.storage.results import Entry, FeatureRecord, Provenance, Results, Warned
 from audit.storage.store import Store
@@ -77,7 +77,7 @@ def conclude(
         features=tuple(features),
         provenance=_provenance(run, supply, measured),
     )
-    results.write(run.folder / RESULTS, found)
+    results_file.write(run.folder / RESULTS, found)
     progress.advance(1)
     return found
 

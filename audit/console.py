@@ -48,13 +48,26 @@ class Console:
         self.verbose = verbose
         self._bar = Bar("", 0)
         self._live = False
+        self._told: dict[str, list[Any]] = {}
 
     def data(self, lines: Iterable[str], plain: Mapping[str, Any]) -> None:
         """Write the result of a command: `lines` for people, `plain` for programs."""
+        self._end_live()
         if self.as_json:
-            _write(sys.stdout, json.dumps(plain, allow_nan=False, ensure_ascii=True) + "\n")
+            whole = {**plain, **self._told}
+            _write(sys.stdout, json.dumps(whole, allow_nan=False, ensure_ascii=True) + "\n")
         else:
             _write(sys.stdout, "".join(_inert(line) + "\n" for line in lines))
+
+    def one_of(self, key: str, lines: Iterable[str], plain: Mapping[str, Any]) -> None:
+        """Write one of several results: people have it at once, programs at the end, under `key`.
+
+        The end may be an error or an interruption: what came before it is told all the same.
+        """
+        if self.as_json:
+            self._told.setdefault(key, []).append(plain)
+        else:
+            self.data(lines, {})
 
     def note(self, text: str) -> None:
         """Say something on the way."""
@@ -68,23 +81,28 @@ class Console:
         _write(sys.stderr, _inert(redacted(line)) + "\n")
 
     def error(self, message: str, status: int) -> None:
-        """Say what is wrong, and to programs that this is all there is."""
-        errors = self.complain(message)
-        if self.as_json:
-            self.data((), {"status": status, "errors": errors})
+        """Say what is wrong; the command ends with it."""
+        self.complain(message)
+        self._end(status)
 
-    def complain(self, message: str) -> list[str]:
+    def interrupted(self, status: int) -> None:
+        """Say that the command was stopped, and how it goes on."""
+        said = "interrupted; the same command goes on where this one stopped"
+        self.note(said)
+        self._told.setdefault("errors", []).append(said)
+        self._end(status)
+
+    def complain(self, message: str) -> None:
         """Say what is wrong, a line each; indented lines belong to the line above.
 
-        Returns:
-            The lines, without secrets, for a command that still has something to tell programs.
+        Programs are told at the end, under `errors`.
         """
         self._end_live()
         lines = redacted(message).split("\n")
         for line in lines:
             prefix = "" if line.startswith("  ") else "error: "
             _write(sys.stderr, prefix + _inert(line) + "\n")
-        return lines
+        self._told.setdefault("errors", []).extend(lines)
 
     def begin(self, stage: str, total: int) -> None:
         """Begin a stage of a run."""
@@ -112,6 +130,11 @@ class Console:
     def say(self, message: str) -> None:
         """Pass on what a run has to say."""
         self.note(message)
+
+    def _end(self, status: int) -> None:
+        """Tell programs of an early end, with all that came before it."""
+        if self.as_json:
+            self.data((), {"status": status})
 
     def _end_live(self) -> None:
         if self._live:
@@ -165,7 +188,19 @@ def _inert(text: str) -> str:
     )
 
 
+def unread(stream: IO[str]) -> None:
+    """Drop what is yet written to a stream whose reader went away.
+
+    The interpreter flushes its streams as it exits, and would complain.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _write(stream: IO[str], text: str) -> None:
+    """Write at once; that nobody reads on, as with `| head`, ends no run and changes no status."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        unread(stream)

@@ -16,8 +16,9 @@ from audit.images.sources import ImageFolder, image_folder
 from audit.measuring.guides import warn_guided
 from audit.progress import Progress, Silent
 from audit.rendering import render
+from audit.spec.benchmark import ArmSpec, Benchmark
 from audit.spec.planning import plan
-from audit.spec.spec import ArmSpec, Benchmark, Spec
+from audit.spec.spec import Spec
 from audit.storage import folder
 from audit.storage.folder import Run, RunFolder
 from audit.storage.results import FeatureRecord, Warned

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audit.storage import atomic, folder, results
+from audit.storage import atomic, folder, results_file
 
 if TYPE_CHECKING:
     from reports.source import Source
@@ -37,7 +37,7 @@ def comparison(source: "Source") -> dict[str, Callable[[], str]]:
         "html": lambda: forms.page(source),
         "markdown": lambda: forms.markdown(source),
         "csv": lambda: forms.csv(source),
-        "json": lambda: results.dumps(source.results),
+        "json": lambda: results_file.dumps(source.results),
         "junit": lambda: junit(source),
     }
 

@@ -15,9 +15,10 @@ from audit.job import Job
 from audit.notebook import Run
 from audit.progress import Progress, Silent
 from audit.rendering import render
+from audit.spec.benchmark import Benchmark
 from audit.spec.component import Component
 from audit.spec.prompts import slug
-from audit.spec.spec import VERSION, Benchmark, Spec, load
+from audit.spec.spec import VERSION, Spec, load
 from audit.storage import atomic, folder
 from audit.storage.folder import RunFolder
 from audit.storage.store import Store, default_root

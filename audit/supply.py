@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from audit import registry
+from audit.spec.benchmark import Benchmark
 from audit.spec.component import Component
-from audit.spec.spec import Benchmark, Spec
+from audit.spec.spec import Spec
 from audit.types import Encoder, Mitigation, Model, Probe
 
 PATHS = frozenset({"model", "path", "pipeline", "weights"})

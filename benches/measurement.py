@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from audit.measuring.measurement import measure
-from audit.spec.spec import Benchmark
+from audit.spec.benchmark import Benchmark
 
 CLASSES = {
     "gender": ("woman", "man"),

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from audit.storage.results import Entry
 from reports import figures
-from reports.figures import Curve, Mark
+from reports.canvas import Curve, Mark
 from reports.svg import NAMESPACE, svg
 from reports.tables import Row, Table, number_cell, table, value_cell
 

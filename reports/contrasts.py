@@ -6,9 +6,9 @@ from typing import Any
 
 from audit.storage.results import Difference
 from reports import figures
+from reports.canvas import Mark
 from reports.charts import Chart, part
 from reports.effects import change_cell, differences
-from reports.figures import Mark
 from reports.glossary import title
 from reports.source import Source
 from reports.tables import Cell, Row, Table, count_cell, entry_cell, table, value_cell

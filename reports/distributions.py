@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from audit.storage.results import Entry, ProbeRecord
 from reports import figures
+from reports.canvas import Mark
 from reports.charts import Chart, mark, part
-from reports.figures import Mark
 from reports.glossary import title
 from reports.source import Source
 from reports.tables import Row, count_cell, entry_cell, number_cell, table, value_cell

@@ -7,8 +7,8 @@ import numpy as np
 
 from audit.statistics.intervals import wilson
 from audit.storage.results import FeatureRecord
+from reports.canvas import Curve
 from reports.charts import Chart, lines, part
-from reports.figures import Curve
 from reports.words import number
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from audit.storage.results import FeatureRecord
 from reports import dose_charts, evidence_tables
+from reports.canvas import Curve
 from reports.charts import Chart, lines
-from reports.figures import Curve
 from reports.source import Source
 from reports.tables import Table
 from reports.thumbnails import Thumbnails

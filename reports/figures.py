@@ -1,60 +1,37 @@
 """The figures of the report, as matplotlib figures: for the page and for notebooks.
 
 Six kinds, drawn with the object API and without global state. Each number is printed beside its
-mark and each arm has a marker of its own, so that colour is never the only carrier. Sizes are in
-CSS pixels; a figure is at most `WIDTH` wide, so that it is legible on a phone.
+mark and each arm has a marker of its own, so that colour is never the only carrier.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from reports.canvas import (
+    ARMS,
+    BAND,
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    SHADES,
+    Curve,
+    Mark,
+    blank,
+    legend,
+    name_rows,
+    note,
+    one_line,
+    style,
+    whisker,
+)
 from reports.placement import place
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-WIDTH = 400
-INK, MUTED, GRID, BAND = "#1c2430", "#5b6675", "#dfe3e8", "#e9ecf0"
-PAPER = "#fffffe"  # not #ffffff: the page recolours it for dark mode, and nothing else
-ARMS = ("#4a5568", "#0068b5", "#c2500a", "#00795a", "#a23f82", "#8f6400", "#4055c8", "#a3343f")
-"""Colour of an arm by its place in the spec, the baseline first; 3:1 or more on white."""
-MARKERS = "osDv^PXh"
-SHADES = ("#35588f", "#8fa9d1", "#c9a24a", "#b86a3c", "#7f8897", "#5d7f5a", "#97698c", "#3e4756")
-"""Colours of the parts of a stack."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A value with its interval and the range that a perfectly fair model would show."""
-
-    label: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    null: float | None = None
-    """Upper end of the null band."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Values along an axis, with a band where there are intervals."""
-
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
-    control: bool = False
-
-
-def style(arm: int) -> tuple[str, str]:
-    """Return colour and marker of an arm; with more than eight arms the pairs differ, still."""
-    return ARMS[arm % len(ARMS)], MARKERS[(arm + arm // len(ARMS)) % len(MARKERS)]
 
 
 def shares(groups: Mapping[str, Sequence[Mark]], target: Mapping[str, float]) -> Figure:
@@ -65,10 +42,10 @@ def shares(groups: Mapping[str, Sequence[Mark]], target: Mapping[str, float]) ->
         target: the share wanted, by class; a class may be missing.
     """
     rows = sum(len(marks) + 1.5 for marks in groups.values())
-    figure, axes = _axes(rows * 19 + 34)
+    figure, axes = blank(rows * 19 + 34)
     y, ticks, labels = 0.0, [], []
     for class_, marks in groups.items():
-        axes.text(0, y, _clipped(class_, 30), weight="bold", color=INK, fontsize=12, va="center")
+        axes.text(0, y, one_line(class_, 30), weight="bold", color=INK, fontsize=12, va="center")
         top = y + 0.55
         for arm, mark in enumerate(marks):
             y += 1
@@ -79,15 +56,15 @@ def shares(groups: Mapping[str, Sequence[Mark]], target: Mapping[str, float]) ->
                 axes.text(0.01, y, "not measured", color=MUTED, va="center")
                 continue
             axes.barh(y, mark.value, height=0.62, color=colour, alpha=0.85)
-            _whisker(axes, mark, y, INK)
-            _note(axes, 1.16, y, f"{100 * mark.value:.1f}\N{NO-BREAK SPACE}%")
+            whisker(axes, mark, y, INK)
+            note(axes, 1.16, y, f"{100 * mark.value:.1f}\N{NO-BREAK SPACE}%")
         if class_ in target:
             axes.plot([target[class_]] * 2, [top, y + 0.45], color=INK, lw=2.2, zorder=5)
         y += 1.5
     axes.set(xlim=(0, 1.17), ylim=(y - 0.6, -0.8))
     axes.spines["bottom"].set_bounds(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
-    _labelled(axes, ticks, labels)
+    name_rows(axes, ticks, labels)
     return figure
 
 
@@ -99,7 +76,7 @@ def intervals(marks: Sequence[Mark], unit: str, *, places: Sequence[int] = ()) -
         unit: name of the axis.
         places: of the marks among the arms, which give them their colours; if not given, the rows.
     """
-    figure, axes = _axes(len(marks) * 26 + 52)
+    figure, axes = blank(len(marks) * 26 + 52)
     ends = [v for m in marks for v in (m.value, m.low, m.high, m.null) if v is not None]
     left, right = min([0, *ends]), max([0, *ends])
     span = right - left or 1
@@ -112,11 +89,11 @@ def intervals(marks: Sequence[Mark], unit: str, *, places: Sequence[int] = ()) -
         if mark.value is None:
             axes.text(left, row, " not measured", color=MUTED, va="center")
             continue
-        _whisker(axes, mark, row, colour)
+        whisker(axes, mark, row, colour)
         axes.plot(mark.value, row, marker, color=colour, ms=8, mec=PAPER, zorder=4)
-        _note(axes, left + span * 1.2, row, f"{mark.value:.3f}".replace("-", "\N{MINUS SIGN}"))
+        note(axes, left + span * 1.2, row, f"{mark.value:.3f}".replace("-", "\N{MINUS SIGN}"))
     axes.set(xlim=(left, left + span * 1.21), ylim=(len(marks) - 0.5, -0.5), xlabel=unit)
-    _labelled(axes, range(len(marks)), [m.label for m in marks])
+    name_rows(axes, range(len(marks)), [m.label for m in marks])
     return figure
 
 
@@ -124,7 +101,7 @@ def stacks(rows: Mapping[str, Mapping[str, float]], unit: str) -> Figure:
     """Draw one bar for each row, stacked from its parts; parts are named in a legend."""
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
     lines = math.ceil(len(parts) / 2)
-    figure, axes = _axes(len(rows) * 26 + 52 + 17 * lines)
+    figure, axes = blank(len(rows) * 26 + 52 + 17 * lines)
     total = max((sum(row.values()) for row in rows.values()), default=1) or 1
     for y, row in enumerate(rows.values()):
         left = 0.0
@@ -132,11 +109,11 @@ def stacks(rows: Mapping[str, Mapping[str, float]], unit: str) -> Figure:
             shade = SHADES[parts.index(part) % len(SHADES)]
             axes.barh(y, value, left=left, height=0.7, color=shade, ec=PAPER, lw=1)
             left += value
-        _note(axes, total * 1.16, y, f"{left:,.0f}" if left == int(left) else f"{left:.3f}")
+        note(axes, total * 1.16, y, f"{left:,.0f}" if left == int(left) else f"{left:.3f}")
     axes.set(xlim=(0, total * 1.17), ylim=(len(rows) - 0.5, -0.5), xlabel=unit)
-    _labelled(axes, range(len(rows)), list(rows))
+    name_rows(axes, range(len(rows)), list(rows))
     swatches = [axes.bar(0, 0, color=SHADES[i % len(SHADES)]) for i in range(len(parts))]
-    _legend(figure, swatches, parts)
+    legend(figure, swatches, parts)
     return figure
 
 
@@ -148,7 +125,7 @@ def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: st
         x_unit: name of the x axis, with the direction that is better.
         y_unit: the same of the y axis.
     """
-    figure, axes = _axes(290)
+    figure, axes = blank(290)
     axes.grid(axis="y", color=GRID, lw=0.8)
     best = sorted((x.value, y.value) for x, y, pareto in points if pareto and _drawn(x, y))
     if len(best) > 1:
@@ -167,7 +144,7 @@ def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: st
         fill = colour if pareto else PAPER
         axes.plot(x.value, y.value, marker, ms=9, color=fill, mec=colour, mew=1.8, zorder=3)
         axes.annotate(
-            _clipped(x.label, 22),
+            one_line(x.label, 22),
             (x.value, y.value),
             (offset := next(offsets)),
             textcoords="offset points",
@@ -175,7 +152,7 @@ def trade_off(points: Sequence[tuple[Mark, Mark, bool]], x_unit: str, y_unit: st
             color=INK,
         )
     axes.margins(0.16, 0.14)
-    axes.set(xlabel=_clipped(x_unit, 60), ylabel=_clipped(y_unit, 46))
+    axes.set(xlabel=one_line(x_unit, 60), ylabel=one_line(y_unit, 46))
     axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
     return figure
 
@@ -191,13 +168,13 @@ def _offsets(points: Sequence[tuple[Mark, Mark]]) -> list[tuple[int, int]]:
     if not points:
         return []
     across, up = (parts(marks) for marks in zip(*points, strict=True))
-    names = [_clipped(x.label, 22) for x, _ in points]
+    names = [one_line(x.label, 22) for x, _ in points]
     return place(list(zip(across, up, strict=True)), names)
 
 
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
     """Draw what a probe said (columns) of images of known class (rows), as shares of rows."""
-    figure, axes = _axes(56 + 46 * len(classes), grid=False)
+    figure, axes = blank(56 + 46 * len(classes), grid=False)
     for row, line in enumerate(counts):
         total = sum(line)
         for column, count in enumerate(line):
@@ -220,16 +197,16 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure
                 column, row + 0.22, f"{count:,}", ha="center", va="center", color=INK, fontsize=10
             )
     axes.set(xlim=(-0.55, len(classes) - 0.45), ylim=(len(classes) - 0.5, -0.5))
-    axes.set_xticks(range(len(classes)), [_clipped(f"read as {c}", 24) for c in classes])
+    axes.set_xticks(range(len(classes)), [one_line(f"read as {c}", 24) for c in classes])
     axes.xaxis.tick_top()
     axes.tick_params(axis="x", labelsize=11 if len(classes) < 4 else 9)
-    _labelled(axes, range(len(classes)), [f"is {c}" for c in classes])
+    name_rows(axes, range(len(classes)), [f"is {c}" for c in classes])
     return figure
 
 
 def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, at: float | None = None) -> Figure:
     """Draw lines with their bands; a control is dashed and grey. `at`: a vertical line."""
-    figure, axes = _axes(250 + 17 * math.ceil(len(lines) / 2))
+    figure, axes = blank(250 + 17 * math.ceil(len(lines) / 2))
     axes.grid(axis="y", color=GRID, lw=0.8)
     if at is not None:
         axes.axvline(at, color=MUTED, lw=1, ls=(0, (2, 2)))
@@ -243,77 +220,12 @@ def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, at: float | None
         )
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, lw=0)
-    axes.set(xlabel=_clipped(x_unit, 60), ylabel=_clipped(y_unit, 46))
+    axes.set(xlabel=one_line(x_unit, 60), ylabel=one_line(y_unit, 46))
     axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
     if len(lines) > 1:
-        _legend(figure, handles, [line.label for line in lines])
+        legend(figure, handles, [line.label for line in lines])
     return figure
-
-
-def _axes(height: float, *, grid: bool = True) -> tuple[Figure, Axes]:
-    """Return an empty figure of `WIDTH` by `height` pixels in the style of the report."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with rc_context({"font.size": 11, "text.parse_math": False, "axes.linewidth": 0.8}):
-        figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72, layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-    figure.patch.set_alpha(0)
-    axes.patch.set_alpha(0)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom" and grid)
-        spine.set_color(MUTED)
-    axes.tick_params(length=0, labelcolor=MUTED)
-    axes.xaxis.label.set_color(MUTED)
-    axes.yaxis.label.set_color(MUTED)
-    if grid:
-        axes.grid(axis="x", color=GRID, lw=0.8)
-    return figure, axes
-
-
-def _legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Name the parts above the plot, two in a row where they are short."""
-    figure.legend(
-        handles,
-        [_clipped(label, 44) for label in labels],
-        loc="outside upper left",
-        ncols=1 if max(map(len, labels), default=0) > 22 else 2,
-        frameon=False,
-        handlelength=1.4,
-        labelcolor=INK,
-    )
-
-
-def _labelled(axes: Axes, ticks: Sequence[float] | range, labels: Sequence[str]) -> None:
-    axes.set_yticks(list(ticks), [_clipped(label, 20) for label in labels])
-    axes.tick_params(axis="y", labelcolor=INK)
-
-
-def _whisker(axes: Axes, mark: Mark, y: float, colour: str) -> None:
-    if mark.low is not None and mark.high is not None:
-        axes.plot([mark.low, mark.high], [y, y], color=colour, lw=1.6, zorder=3)
-
-
-def _note(axes: Axes, x: float, y: float, text: str) -> None:
-    """Print a number flush right at `x`, where no mark is drawn."""
-    axes.text(x, y, text, va="center", ha="right", color=INK, fontsize=11)
 
 
 def _drawn(*marks: Mark) -> bool:
     return all(mark.value is not None for mark in marks)
-
-
-def _clipped(text: str, limit: int) -> str:
-    r"""Return `text` on one line, never as maths; too long a one loses its middle, not its end.
-
-    >>> _clipped("steer at scale 1.4", 12), _clipped("steer at scale 2.8", 12)
-    ('steer at…1.4', 'steer at…2.8')
-    """
-    text = "".join(c if c.isprintable() else " " for c in text).strip()
-    if len(text) > limit:
-        end = (limit - 1) // 3
-        text = f"{text[: limit - 1 - end]}…{text[-end:]}"
-    return text.replace("$", r"\$")

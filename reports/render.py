@@ -62,17 +62,18 @@ def page(source: Source) -> str:
 
 def _content(source: Source) -> dict[str, Any]:
     """Return what the template shows, by name."""
+    content = _decision(source) | _pictures(source) | _numbers(source) | _grounds(source)
+    absent = {"pictures": "walls", "combined": "combined", "prompts": "forests"}
+    absent["truth"] = "truths"
+    headings = dict(SECTIONS) | ({"gallery": "Single pictures"} if source.unpaired else {})
+    shown = [(i, h) for i, h in headings.items() if i not in absent or content[absent[i]]]
+    return content | {"contents": shown}
+
+
+def _decision(source: Source) -> dict[str, Any]:
+    """Return what the page is about, and what the gates say."""
     results = source.results
-    thumbnails = Thumbnails(source.store, BUDGET)
-    walls = gallery.walls(source.images, source.arms, thumbnails)
-    features = list(evidence(source, thumbnails))
-    judged = source.labels
-    if not judged.empty and source.attributes:
-        judged = judged[judged["probe"] == source.probe(source.attributes[0])]
-    pictured = not source.images.empty and source.images["path"].fillna("").ne("").any()
-    pairs = gallery.rows(source.images, judged, source.arms, thumbnails) if pictured else []
-    definitions, interval_methods = background.methods(source)
-    content = {
+    return {
         "name": results.title or results.benchmark,
         "benchmark": results.benchmark,
         "date": dated(source.manifest.get("started")),
@@ -85,11 +86,22 @@ def _content(source: Source) -> dict[str, Any]:
         "gates": list(verdicts.gate_rows(source)),
         "cards": list(verdicts.cards(source)),
         "scope": list(background.scope(source)),
+    }
+
+
+def _pictures(source: Source) -> dict[str, Any]:
+    """Return what holds pictures, in the order in which they may use up the page's budget."""
+    thumbnails = Thumbnails(source.store, BUDGET)
+    walls = gallery.walls(source.images, source.arms, thumbnails)
+    features = list(evidence(source, thumbnails))
+    judged = source.labels
+    if not judged.empty and source.attributes:
+        judged = judged[judged["probe"] == source.probe(source.attributes[0])]
+    pictured = not source.images.empty and source.images["path"].fillna("").ne("").any()
+    pairs = gallery.rows(source.images, judged, source.arms, thumbnails) if pictured else []
+    return {
         "walls": walls,
-        "matrix": summary.matrix(source),
-        "attributes": [(a, distributions.about(source, a)) for a in source.attributes],
-        "combined": summary.combined(source),
-        "forests": list(summary.forests(source)),
+        "features": features,
         "pairs": pairs,
         "seeded": not source.unpaired,
         "unpictured": "This run holds no pictures: its labels were at hand."
@@ -98,13 +110,29 @@ def _content(source: Source) -> dict[str, Any]:
         "rule": gallery.RULE,
         "refused": thumbnails.refused,
         "blurred": any(p.status == "filtered" for row in pairs for p in row.pictures),
-        "features": features,
+    }
+
+
+def _numbers(source: Source) -> dict[str, Any]:
+    """Return what was measured of the arms."""
+    return {
+        "matrix": summary.matrix(source),
+        "attributes": [(a, distributions.about(source, a)) for a in source.attributes],
+        "combined": summary.combined(source),
+        "forests": list(summary.forests(source)),
         "overview": mitigations.overview(source),
         "trade_offs": list(trade_offs.trade_offs(source)),
         "quality": effects.quality(source),
         "side_effects": effects.side_effects(source),
         "obedience": effects.obedience(source),
         "flips": effects.flips(source),
+    }
+
+
+def _grounds(source: Source) -> dict[str, Any]:
+    """Return what the numbers rest on, and what is still to be answered for."""
+    definitions, interval_methods = background.methods(source)
+    return {
         "probes": background.probes(source),
         "confusions": list(distributions.confusions(source)),
         "readings": background.readings(source),
@@ -114,16 +142,11 @@ def _content(source: Source) -> dict[str, Any]:
         "truths": list(distributions.truths(source)),
         "definitions": definitions,
         "interval_methods": interval_methods,
-        "warnings": results.provenance.warnings,
+        "warnings": source.results.provenance.warnings,
         "provenance": background.provenance(source),
         "checklist": checklist.items(source),
         "frameworks": list(checklist.FRAMEWORKS.items()),
     }
-    absent = {"pictures": "walls", "combined": "combined", "prompts": "forests"}
-    absent["truth"] = "truths"
-    headings = dict(SECTIONS) | ({"gallery": "Single pictures"} if source.unpaired else {})
-    shown = [(i, h) for i, h in headings.items() if i not in absent or content[absent[i]]]
-    return content | {"contents": shown}
 
 
 def _lead(source: Source) -> str:

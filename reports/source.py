@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from audit.errors import InputError
-from audit.storage import results
+from audit.storage import results_file
 from audit.storage.results import Difference, Entry, Estimand, Results
 
 JOINT = "+"
@@ -45,7 +45,7 @@ class Source:
         Raises:
             InputError: there are no results, or they or a table cannot be read.
         """
-        found = results.read(folder / "results.json")
+        found = results_file.read(folder / "results.json")
         manifest = _manifest(folder / "run.json")
         return cls(
             results=found,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from reports.figures import ARMS, Mark
+from reports.canvas import ARMS, Mark
 
 WIDTH, STEP, MARGIN = 150, 8, 5
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from audit.storage.results import Entry
+from reports.canvas import Mark
 from reports.effects import difference
-from reports.figures import Mark
 from reports.glossary import title
 from reports.source import Source
 from reports.strips import strip

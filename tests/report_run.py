@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from audit.storage import results
+from audit.storage import results_file
 from audit.storage.results import Results
 
 CLASSES = {
@@ -104,7 +104,7 @@ def write(
     images.to_parquet(run / "images.parquet")
     labels.to_parquet(run / "labels.parquet")
     made = Results.model_validate(_results(name, prompts, arms, shares, labels, featured))
-    results.write(run / "results.json", made)
+    results_file.write(run / "results.json", made)
     manifest = {
         "status": status,
         "suite": "0.1.0",

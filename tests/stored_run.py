@@ -10,7 +10,7 @@ from tables import tables
 from audit.measuring.measurement import measure
 from audit.notebook import Run
 from audit.spec.spec import load
-from audit.storage import folder, results
+from audit.storage import folder, results_file
 from audit.storage import tables as columns
 from audit.storage.results import Entry, Provenance, Results
 
@@ -40,7 +40,7 @@ def run(
             )
             writer.add(table.to_pylist())
     found = measure(images, labels, load(path / folder.SPEC).benchmarks["b"])
-    results.write(
+    results_file.write(
         path / folder.RESULTS,
         Results(
             benchmark="b",

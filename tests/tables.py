@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from audit.spec.spec import Benchmark
+from audit.spec.benchmark import Benchmark
 
 CLASSES = {
     "gender": ("woman", "man"),

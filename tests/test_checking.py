@@ -15,7 +15,7 @@ from small_spec import run, tree
 
 from audit.spec.document import Mark
 from audit.spec.locations import gate_marks
-from audit.storage import results
+from audit.storage import results_file
 from audit.storage.results import Estimand, GateEntry, Provenance, Results
 from reports.annotations import LIMIT, annotations
 from reports.findings import Finding, findings
@@ -87,7 +87,7 @@ def write(here, gates=(), status="complete"):
     path.mkdir(parents=True)
     provenance = Provenance(estimands=(ESTIMAND,))
     found = Results(benchmark="faces", arms=("none", "steer"), gates=gates, provenance=provenance)
-    results.write(path / "results.json", found)
+    results_file.write(path / "results.json", found)
     (path / "run.json").write_text(json.dumps({"status": status}))
     return path
 
@@ -180,7 +180,7 @@ def test_the_schema_sees_what_is_not_sarif(folder):
 
 
 def test_gates_are_found_at_their_limits(here, folder):
-    gates = results.read(folder / "results.json").gates
+    gates = results_file.read(folder / "results.json").gates
     marks = gate_marks(gates, "faces", [Path("benchmarks.yaml")], here)
     lines = SPEC.splitlines()
     places = {name: lines[m.line - 1][m.column - 1 :] for name, m in marks.items()}
@@ -193,7 +193,7 @@ def test_gates_are_found_at_their_limits(here, folder):
 
 
 def test_a_changed_limit_is_looked_for_in_the_spec_of_the_run(here, folder):
-    gates = results.read(folder / "results.json").gates
+    gates = results_file.read(folder / "results.json").gates
     (folder / "spec.yaml").write_text(SPEC)
     changed = SPEC.replace("max: 0.1}", "max: 0.2}")
     (here / "benchmarks.yaml").write_text(changed)
@@ -207,7 +207,7 @@ def test_a_changed_limit_is_looked_for_in_the_spec_of_the_run(here, folder):
 
 
 def test_a_gate_of_an_included_file_is_found_there(here, folder):
-    gates = results.read(folder / "results.json").gates
+    gates = results_file.read(folder / "results.json").gates
     (here / "ci").mkdir()
     (here / "ci" / "more.yaml").write_text(SPEC)
     (here / "ci" / "main.yaml").write_text("version: 1\ninclude: more.yaml\n")

@@ -5,7 +5,7 @@ import pytest
 from tables import benchmark, tables
 
 from audit.measuring.measurement import measure
-from audit.spec.spec import Benchmark
+from audit.spec.benchmark import Benchmark
 from audit.storage.results import Provenance, Results
 from reports.background import provenance, scope
 from reports.checklist import items

@@ -17,7 +17,8 @@ from audit.commands.outcomes import worse
 from audit.console import Console
 from audit.errors import IncompleteError, InputError, RefusedError, ResourceError, SpecError
 from audit.interrupts import Interrupted
-from audit.storage import results
+from audit.spec.spec import load
+from audit.storage import results_file
 from audit.storage.results import GateEntry, Results
 
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "deepface", "matplotlib", "pandas")
@@ -163,18 +164,28 @@ def test_the_schema_of_specs_accepts_valid_specs_and_refuses_others(here, capsys
         assert not validator.is_valid(yaml.safe_load(changed(**change)))
 
 
+SHIPPED = specs.STARTER.parents[2] / "benchmarks.yaml"
+
+
+def test_a_bare_run_begins_with_what_needs_no_features():
+    """A newcomer has a report to read while features are looked for, which takes much longer."""
+    spec = load(SHIPPED)
+    assert spec.default == ("occupations", "portraits")
+    needed = [[arm.features for arm in spec.benchmarks[name].mitigations] for name in spec.default]
+    assert [any(features) for features in needed] == [False, True]
+
+
 def test_the_schema_accepts_the_shipped_benchmarks(capsys):
-    shipped = specs.STARTER.parents[2] / "benchmarks.yaml"
     assert run("schema", "spec") == 0
     schema = json.loads(capsys.readouterr().out)
-    for path in (shipped, specs.STARTER):
+    for path in (SHIPPED, specs.STARTER):
         jsonschema.validate(yaml.safe_load(path.read_text("utf-8")), schema)
         assert run("validate", path) == 0
 
 
 def test_the_schema_of_results_is_the_one_that_ships(here, capsys):
     assert run("schema", "results") == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(results.SCHEMA_FILE.read_text())
+    assert json.loads(capsys.readouterr().out) == json.loads(results_file.SCHEMA_FILE.read_text())
 
 
 def test_init_writes_a_valid_spec_once(tmp_path, monkeypatch, capsys):
@@ -271,7 +282,7 @@ def finished(here):
             )
             for i, verdict in enumerate(verdicts)
         ]  # fmt: skip
-        results.write(
+        results_file.write(
             folder / "results.json", Results(benchmark="portraits", arms=("none",), gates=gates)
         )
         (folder / "run.json").write_text(json.dumps({"status": status}))
@@ -296,6 +307,12 @@ def test_check_exits_by_the_gates(finished, capsys, verdicts, args, status):
     assert run("check", folder, *args) == status
     out = capsys.readouterr().out
     assert [line.split(":")[0] for line in out.splitlines()] == list(verdicts)
+
+
+def test_a_reader_that_goes_away_passes_no_gate(here, finished):
+    script = f"{sys.executable} -m audit check {finished('fail')} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=here)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_gates_of_half_a_run_cannot_pass(finished, capsys):

@@ -11,7 +11,7 @@ from stored_run import run
 
 from audit.comparison.side_by_side import compare
 from audit.errors import InputError, SpecError
-from audit.storage import results
+from audit.storage import results_file
 from audit.storage.folder import RESULTS
 from audit.storage.results import Entry
 
@@ -80,9 +80,9 @@ def test_what_does_not_compare_is_left_out_and_said(found):
 
 
 def test_a_comparison_is_results_like_any_other(found):
-    plain = json.loads(results.dumps(found))
-    jsonschema.validate(plain, results.schema())
-    assert results.parse(plain) == found
+    plain = json.loads(results_file.dumps(found))
+    jsonschema.validate(plain, results_file.schema())
+    assert results_file.parse(plain) == found
 
 
 def test_arms_of_a_single_run_keep_their_names(pair):

@@ -10,7 +10,7 @@ from stored_run import run
 from test_report import HOSTILE, Page
 
 from audit.comparison.side_by_side import compare
-from audit.storage import results
+from audit.storage import results_file
 from audit.storage.results import GUIDE_JUDGES, Warned
 from reports.comparison import csv, markdown, page
 from reports.source import Source
@@ -46,7 +46,7 @@ def seen(html):
 
 
 def test_the_same_comparison_gives_the_same_bytes(source, html):
-    again = Source(results=results.parse(json.loads(results.dumps(source.results))))
+    again = Source(results=results_file.parse(json.loads(results_file.dumps(source.results))))
     assert page(again) == html
 
 
@@ -66,7 +66,7 @@ def test_ids_headings_and_alternatives(seen, html):
 
 
 def test_the_numbers_of_the_tables_are_those_of_the_results(source, seen):
-    plain = json.loads(results.dumps(source.results))
+    plain = json.loads(results_file.dumps(source.results))
     known = set()
 
     def collect(value):
@@ -122,7 +122,7 @@ def test_many_arms_and_prompts_stay_small_and_whole(tmp_path):
     """Twelve arms and 500 prompts: every line is there."""
     arms = ("none", *(f"arm-{i}" for i in range(11)))
     folder = occupations(tmp_path, prompts={"p": "a portrait"}, arms=arms, images=2)
-    found = results.read(folder / "results.json")
+    found = results_file.read(folder / "results.json")
     share = next(d for d in found.comparisons if d.metric == "share")
     rows = [share.model_copy(update={"prompt": f"p{i}"}) for i in range(500)]
     texts = {f"p{i}": f"a portrait of person number {i}" for i in range(500)}
@@ -141,7 +141,7 @@ def test_seconds_and_guides_stand_with_the_arms_where_they_were_recorded(tmp_pat
     guided = Warned(code=GUIDE_JUDGES, message="steer follows its judge", arm="steer")
     found = made.results
     provenance = found.provenance.model_copy(update={"warnings": (guided,)})
-    results.write(
+    results_file.write(
         made.folder / "results.json", found.model_copy(update={"provenance": provenance})
     )
     seen = Page(page(compare(made.folder).source))

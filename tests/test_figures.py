@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from report_run import unconditional
 
-from reports import figures
+from reports import canvas, figures
+from reports.canvas import Curve, Mark
 from reports.charts import part
 from reports.distributions import discrepancy, shares
-from reports.figures import Curve, Mark
 from reports.source import Source
 from reports.strips import strip
 from reports.svg import svg
@@ -41,7 +41,7 @@ def test_a_figure_is_an_accessible_element_of_the_page(name):
     assert (first.tag, first.text) == ("title", "A title")
     assert (second.tag, second.text) == ("desc", "What is to be seen")
     assert root.get("aria-labelledby").split() == [first.get("id"), second.get("id")]
-    assert float(root.get("width")) <= figures.WIDTH
+    assert float(root.get("width")) <= canvas.WIDTH
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -121,12 +121,12 @@ def test_text_and_marks_stand_out_from_the_paper(scheme):
 
 def test_the_style_sheet_has_the_colours_of_the_figures():
     light = schemes()[0]
-    assert tuple(light[f"arm-{i}"] for i in range(8)) == figures.ARMS
-    assert tuple(light[f"shade-{i}"] for i in range(8)) == figures.SHADES
+    assert tuple(light[f"arm-{i}"] for i in range(8)) == canvas.ARMS
+    assert tuple(light[f"shade-{i}"] for i in range(8)) == canvas.SHADES
 
 
 def test_two_arms_of_one_colour_have_two_markers():
-    assert len({figures.style(i) for i in range(24)}) == 24
+    assert len({canvas.style(i) for i in range(24)}) == 24
 
 
 @pytest.mark.parametrize("label", ["$x^2$", "_x", "a\x1bb", "صورة", "👩", "x" * 500, "</text><x>"])

@@ -383,7 +383,7 @@ def test_reference_populations_stand_beside_the_target():
 
 
 def _reference(plain):
-    from audit.spec.spec import Reference
+    from audit.spec.benchmark import Reference
 
     return Reference.model_validate(plain)
 

@@ -9,7 +9,7 @@ from report_run import occupations, unconditional
 from small_spec import run
 
 from audit.errors import InputError
-from audit.storage import results
+from audit.storage import results_file
 from reports.card_file import put
 from reports.model_card import index_results, model_name, section
 from reports.source import Source
@@ -262,7 +262,7 @@ def test_card_shows_the_change_then_writes_it_once(folder, tmp_path, capsys):
     assert run("card", folder, path, "--insert") == 0
     written = path.read_bytes()
     card = ModelCard.load(path)
-    shown = results.read(folder / "results.json").measurements
+    shown = results_file.read(folder / "results.json").measurements
     values = {m.value for m in shown if m.arm == "none"}
     assert {one.metric_value for one in card.data.eval_results} <= values
     assert run("card", folder, path) == 0

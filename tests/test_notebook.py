@@ -8,7 +8,8 @@ from test_report import Page
 
 import audit
 from audit.errors import InputError, SpecError
-from audit.storage import results
+from audit.storage import results_file
+from audit.storage.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def test_a_frame_holds_every_number_and_nothing_else(run):
     frame = run.frame()
     plain = json.loads((run.folder / "results.json").read_text())["measurements"]
     assert len(frame) == len(plain)
-    assert set(frame.columns) == set(results.schema()["$defs"]["Entry"]["properties"])
+    assert set(frame.columns) == set(results_file.schema()["$defs"]["Entry"]["properties"])
     for row, entry in zip(frame.to_dict("records"), plain, strict=True):
         assert row["value"] == entry["value"]
         assert (row["metric"], row["arm"]) == (entry["metric"], entry["arm"])
@@ -43,7 +44,7 @@ def test_every_part_has_its_frame(run, section):
 
 
 def test_an_empty_part_keeps_its_columns(tmp_path):
-    results.write(tmp_path / "results.json", results.Results(benchmark="b", arms=()))
+    results_file.write(tmp_path / "results.json", Results(benchmark="b", arms=()))
     (tmp_path / "run.json").write_text("{}")
     frame = audit.Run.open(tmp_path).frame("gates")
     assert len(frame) == 0

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from audit.measuring.bounds import measured
+from audit.metrics.fairness import FD_DEBIASED
 from audit.spec import power
+from audit.spec.benchmark import ArmSpec, Benchmark, Gate
 from audit.spec.prompts import Prompt
-from audit.spec.spec import ArmSpec, Benchmark
 from audit.statistics.discrepancy import decompose
-from audit.statistics.power import images_to_pass_mean
+from audit.statistics.power import (
+    images_to_pass,
+    images_to_pass_mean,
+    images_to_pass_worst,
+)
 from audit.statistics.shares import shares_by
 
 
@@ -57,14 +63,18 @@ def test_a_gate_without_an_arm_counts_once_for_each_arm():
     assert power.gates(two)[0].needed > power.gates(one)[0].needed
 
 
+def prompted(prompts, each, gates):
+    """A benchmark that draws so many images of each of so many prompts."""
+    texts = tuple(Prompt(id=f"p{i}", text=f"a {i}") for i in range(prompts))
+    update = {"images": None, "prompts": texts, "images_per_prompt": each}
+    return drawn(None, gates).model_copy(update=update)
+
+
 def test_a_mean_over_prompts_is_planned_as_it_is_measured():
     """With 4 images of 50 prompts a fair model keeps .2 in 45 % of runs; pooled, nearly always."""
     gate = GATE | {"max": 0.2}
-    prompts = tuple(Prompt(id=f"p{i}", text=f"a {i}") for i in range(50))
-    update = {"images": None, "prompts": prompts, "images_per_prompt": 4}
-    pooled, mean = power.gates(
-        drawn(None, [gate, gate | {"metric": "fd_debiased_macro"}]).model_copy(update=update)
-    )
+    macro = gate | {"metric": "fd_debiased_macro"}
+    pooled, mean = power.gates(prompted(50, 4, [gate, macro]))
     assert (pooled.images, mean.images) == (200, 200)
     assert pooled.decides
     assert not mean.decides
@@ -91,6 +101,45 @@ def test_the_images_that_a_mean_needs_let_a_fair_model_pass_four_times_in_five(
 ):
     each = images_to_pass_mean(limit, classes, prompts)
     assert kept(limit, classes, prompts, each) == pytest.approx(0.8, abs=0.08)
+
+
+def kept_in_all(limit, prompts, each):
+    """How often a fair model keeps a limit in every prompt: for two classes, count by count."""
+    middle, reach = each // 2, int(2.5 * each**0.5)  # five standard deviations
+    counts = np.arange(middle - reach, middle + reach + 1)
+    votes = np.repeat(np.tile([0, 1], len(counts)), np.stack([counts, each - counts], 1).ravel())
+    found = shares_by(np.eye(2)[votes], np.repeat(np.arange(len(counts)), each), len(counts))
+    upper = measured(FD_DEBIASED, found, np.array([0.5, 0.5]), 0.95).upper
+    return (stats.binom.pmf(counts, each, 0.5) @ (upper <= limit)) ** prompts
+
+
+@pytest.mark.parametrize(("limit", "prompts"), [(0.2, 8), (0.15, 3)])
+def test_the_images_that_the_worst_prompt_needs_let_a_fair_model_pass_four_times_in_five(
+    limit, prompts
+):
+    each = images_to_pass_worst(limit, 2, prompts)
+    assert kept_in_all(limit, prompts, each) == pytest.approx(0.82, abs=0.04)
+    assert kept_in_all(limit, prompts, images_to_pass(limit, 2)) < 0.6  # as if it were one prompt
+
+
+def test_the_worst_prompt_is_planned_from_the_images_of_each():
+    """Two classes, 8 prompts, limit .2: ((1.645 + 2.241) / .2)² / 2 = 188.8, of every prompt."""
+    gate = GATE | {"metric": "fd_debiased_worst", "max": 0.2}
+    (few,) = power.gates(prompted(8, 150, [gate]))
+    assert (few.images, few.needed, few.prompts) == (150, 189, 8)
+    (said,) = power.warnings(prompted(8, 150, [gate]))
+    assert said.startswith("gate fd_debiased_worst gender reads 150 images of each prompt, and ")
+    assert "with 189, the chance to miss shared by 8 prompts (Bonferroni)" in said
+    assert list(power.warnings(prompted(8, 189, [gate]))) == []
+    assert power.gates(prompted(8, 189, [gate]), missing=0.1)[0].images == 170
+
+
+def test_what_no_formula_is_for_is_not_planned():
+    """The images that people labelled decide a `_ppi`, and nobody knows yet how many they are."""
+    metrics = ["fd", "fd_soft", "fd_corrected", "fd_ppi", "tv", "fd2_debiased"]
+    gates = tuple(Gate.model_validate(GATE | {"metric": metric}) for metric in metrics)
+    found = power.gates(drawn(100).model_copy(update={"gates": gates}))
+    assert [gate.needed is None for gate in found] == [False, False, False, True, True, True]
 
 
 def test_tables_at_hand_have_no_plan():

@@ -13,7 +13,8 @@ import pytest
 from report_run import colours, occupations, unconditional
 
 from audit.errors import InputError
-from audit.storage import results
+from audit.storage import results_file
+from audit.storage.results import Results
 from reports.render import render
 
 EVIL = "<script>alert(1)</script>"
@@ -173,7 +174,7 @@ def test_the_numbers_of_the_tables_are_those_of_the_results(run, page):
 def test_every_pooled_share_is_on_the_page_with_its_interval(run, page):
     from reports.words import measured
 
-    for m in results.read(run / "results.json").measurements:
+    for m in results_file.read(run / "results.json").measurements:
         if m.metric == "share" and m.probe == "portraits":
             value, interval = measured(m).split(" [")
             assert value.replace("\xa0", " ") in page.text.replace("\xa0", " ")
@@ -301,7 +302,7 @@ def test_results_alone_make_a_page(tmp_path):
 
 
 def test_an_empty_run_makes_a_page(tmp_path):
-    results.write(tmp_path / "results.json", results.Results(benchmark="empty", arms=("none",)))
+    results_file.write(tmp_path / "results.json", Results(benchmark="empty", arms=("none",)))
     text = Page(render(tmp_path)).text
     assert "No gates" in text
     assert "nothing was looked for inside the model" in text

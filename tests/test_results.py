@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from audit.errors import InputError
-from audit.storage import results
+from audit.storage import results_file
 from audit.storage.results import Entry, Results
 
 EXAMPLE = Path(__file__).parent / "data" / "results-example.json"
@@ -19,22 +19,24 @@ def entry(**given):
 
 
 def test_the_schema_that_is_shipped_is_the_schema_of_the_models():
-    assert json.loads(results.SCHEMA_FILE.read_text()) == json.loads(json.dumps(results.schema()))
-    jsonschema.Draft202012Validator.check_schema(results.schema())
+    assert json.loads(results_file.SCHEMA_FILE.read_text()) == json.loads(
+        json.dumps(results_file.schema())
+    )
+    jsonschema.Draft202012Validator.check_schema(results_file.schema())
 
 
 def test_the_example_fits_the_schema_and_is_written_back_byte_for_byte():
     text = EXAMPLE.read_text("utf-8")
-    jsonschema.validate(json.loads(text), results.schema())
-    assert results.dumps(results.read(EXAMPLE)) == text
+    jsonschema.validate(json.loads(text), results_file.schema())
+    assert results_file.dumps(results_file.read(EXAMPLE)) == text
 
 
 def test_what_is_read_is_what_was_written(tmp_path):
     found = Results(benchmark="b", arms=("none",), measurements=(entry(class_="woman"),))
-    results.write(tmp_path / "results.json", found)
+    results_file.write(tmp_path / "results.json", found)
     plain = json.loads((tmp_path / "results.json").read_text())
     assert plain["measurements"][0]["class"] == "woman"
-    assert results.read(tmp_path / "results.json") == found
+    assert results_file.read(tmp_path / "results.json") == found
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
 
 
@@ -58,7 +60,7 @@ def test_a_misfit_is_named_with_its_place(tmp_path, change, said):
     path = tmp_path / "results.json"
     path.write_text(json.dumps(json.loads(EXAMPLE.read_text("utf-8")) | change))
     with pytest.raises(InputError, match=said):
-        results.read(path)
+        results_file.read(path)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,6 @@ def test_what_is_no_json_is_refused(tmp_path, text, said):
     path = tmp_path / "results.json"
     path.write_text(text)
     with pytest.raises(InputError, match=said):
-        results.read(path)
+        results_file.read(path)
     with pytest.raises(InputError, match="no such file"):
-        results.read(tmp_path / "other.json")
+        results_file.read(tmp_path / "other.json")

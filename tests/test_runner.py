@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import struct
 import zlib
 from pathlib import Path
@@ -14,8 +15,9 @@ import yaml
 from PIL import Image
 
 import audit
-from audit import job
+from audit import job, runner
 from audit.cli import main
+from audit.interrupts import Interrupted
 from audit.storage import atomic, folder
 from audit.storage.folder import Run
 from audit.types import State
@@ -312,6 +314,58 @@ def test_an_error_in_one_benchmark_leaves_the_numbers_of_those_before(bias_audit
     assert "fail: share-gender-man" in out
     assert "third" not in out
     assert "error: " in err
+
+
+def test_a_benchmark_is_told_before_the_next_begins(bias_audit, monkeypatch, capsys):
+    several(first=BROKEN, second={})
+    told = []
+
+    def watched(spec, name, **how):
+        told.append(capsys.readouterr().out)
+        return run(spec, name, **how)
+
+    run = runner.run
+    monkeypatch.setattr(runner, "run", watched)
+    status, out, _ = bias_audit("run")
+    (first,), (second,) = (Path("runs").glob(f"{name}-*") for name in ("first", "second"))
+    assert status == 1
+    assert told[0] == ""
+    assert told[1].startswith(f"first: {first / folder.REPORT}\n")
+    assert "fail: share-gender-man" in told[1]
+    assert out.startswith(f"second: {second / folder.REPORT}\n")
+    assert "first" not in out
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [
+        (Interrupted(signal.SIGINT), 130),
+        (Interrupted(signal.SIGTERM), 143),
+        (OSError(28, "No space left on device"), 5),
+        (ZeroDivisionError("a bug"), 70),
+    ],
+)
+def test_what_ends_a_later_benchmark_leaves_the_numbers_of_those_before(
+    bias_audit, monkeypatch, raised, status
+):
+    several(first=BROKEN, second=STRICT, third={})
+
+    def ended(spec, name, **how):
+        if name == "third":
+            raise raised
+        return run(spec, name, **how)
+
+    run = runner.run
+    monkeypatch.setattr(runner, "run", ended)
+    found, out, _ = bias_audit("run")
+    assert found == status
+    assert "fail: share-gender-man" in out
+    found, out, _ = bias_audit("run", "--json")
+    said = json.loads(out)
+    assert found == said["status"] == status
+    assert [gate["verdict"] for one in said["runs"] for gate in one["gates"]] == ["fail"]
+    assert len(said["errors"]) == 2
+    assert "8.3% of the images failed" in said["errors"][0]
 
 
 def test_half_a_run_without_gates_is_undecided_for_run_and_check(bias_audit):

@@ -25,7 +25,7 @@ from audit.commands.options import (
 from audit.commands.outcomes import check_rule, described, summary, undecided, verdict, worse
 from audit.commands.specs import chosen
 from audit.commands.specs import plan as plan_command
-from audit.console import console
+from audit.console import Console, console
 from audit.errors import AuditError, IncompleteError, SpecError, unknown
 
 if TYPE_CHECKING:
@@ -50,12 +50,15 @@ def run(
 ) -> None:
     """Draw, read, measure, report, decide; run again to go on where it stopped.
 
+    The numbers of a benchmark and the place of its report are printed as it ends, to be read
+    while the next one runs.
+
     Exit status: 0 done, and every gate passed or there is none; 1 a gate failed; 2 the usage or
     the spec is wrong and nothing was run; 3 an input is corrupt or does not fit; 4 a gate is
     inconclusive, too much is missing, or --limit left images out; 5 environment or resource; 6
     refused for safety; 70 a bug; 130 and 143 interrupted, with all that was finished kept. Of
     several benchmarks the gravest counts: 1 before 4. An error ends the command with its own
-    status, after the numbers of the benchmarks before it.
+    status.
 
     `--inconclusive pass` and `warn` turn an inconclusive gate into 0, `warn` with a warning.
     """
@@ -70,7 +73,6 @@ def run(
     names = chosen(found, benchmarks)
     go_offline(offline)
     from audit import runner
-    from audit.storage.folder import REPORT
 
     start = partial(
         runner.run,
@@ -83,23 +85,17 @@ def run(
         fresh=no_resume,
         progress=console(ctx),
     )
-    lines: list[str] = []
-    plain = []
     gates = 0
     errors: list[AuditError] = []
     for name, done in _one_by_one(start, names):
         if isinstance(done, AuditError):
             errors.append(done)
-            continue
-        gates = worse(gates, verdict(done, inconclusive))
-        if inconclusive == "warn" and (waiting := undecided(done)):
-            console(ctx).note(f"warning: {name}: {waiting}")
-        lines += [f"{name}: {done.folder / REPORT}", *summary(done)]
-        plain.append(described(done))
-    said = [line for error in errors for line in console(ctx).complain(str(error))]
+            console(ctx).complain(str(done))
+        else:
+            gates = worse(gates, verdict(done, inconclusive))
+            _tell(console(ctx), name, done, inconclusive)
     status = _status(gates, errors)
-    failed = {"errors": said} if said else {}
-    console(ctx).data(lines, {"status": status, "runs": plain, **failed})
+    console(ctx).data((), {"status": status, "runs": []})
     if exit_zero and gates:
         console(ctx).note(f"exit status {gates} was set to 0 by --exit-zero")
         status = _status(0, errors)
@@ -120,6 +116,16 @@ def _one_by_one(
             yield name, error
             if not isinstance(error, IncompleteError):
                 return
+
+
+def _tell(speaker: Console, name: str, done: "Run", inconclusive: str) -> None:
+    """Say what a benchmark came to, and where its report lies."""
+    from audit.storage.folder import REPORT
+
+    if inconclusive == "warn" and (waiting := undecided(done)):
+        speaker.note(f"warning: {name}: {waiting}")
+    lines = [f"{name}: {done.folder / REPORT}", *summary(done)]
+    speaker.one_of("runs", lines, described(done))
 
 
 def _status(gates: int, errors: Sequence[AuditError]) -> int:

@@ -213,7 +213,7 @@ def schema(
         found = Spec.model_json_schema(by_alias=True)
         found = {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
     elif what == "results":
-        from audit.storage.results import schema as of_results
+        from audit.storage.results_file import schema as of_results
 
         found = of_results()
     else:

@@ -15,7 +15,7 @@ from audit.measuring.bounds import Bounds
 from audit.measuring.gates import claim, settle, unread
 from audit.measuring.groups import Scored
 from audit.measuring.verdicts import Claim, Side
-from audit.spec.spec import Gate
+from audit.spec.benchmark import Gate
 from audit.storage.results import Difference, Entry, GateEntry, StateCount
 from audit.types import Measurement
 

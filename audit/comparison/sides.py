@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from audit.errors import InputError, unknown
-from audit.spec.spec import Benchmark, load
+from audit.spec.benchmark import Benchmark
+from audit.spec.spec import load
 from audit.storage.folder import SPEC, Run
 
 SAME = ("classes", "target", "inference", "unit")

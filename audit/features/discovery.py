@@ -29,7 +29,7 @@ from audit.features.recorded import (
 )
 from audit.features.sae import SAE
 from audit.features.study import Study
-from audit.spec.spec import Features
+from audit.spec.feature_sets import Features
 from audit.storage.weights import fingerprint
 from audit.types import Model, Probe
 

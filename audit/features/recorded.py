@@ -22,7 +22,7 @@ from audit.features.recording import Recording, mixed
 from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.images.memory import fitting
-from audit.spec.spec import Features
+from audit.spec.feature_sets import Features
 from audit.types import Request
 
 HELD_OUT = 4

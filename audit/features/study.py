@@ -9,8 +9,8 @@ from audit.errors import SpecError
 from audit.features.dose_response import decided
 from audit.images.batches import Array
 from audit.images.memory import fitting
+from audit.spec.feature_sets import Features
 from audit.spec.planning import UNCONDITIONAL, seed
-from audit.spec.spec import Features
 from audit.types import Images, Model, Probe, Request
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from audit.errors import InputError
 from audit.measuring.groups import Group
 from audit.measuring.votes import Requests, cast
-from audit.spec.spec import Benchmark
+from audit.spec.benchmark import Benchmark
 from audit.statistics.shares import Design, design
 
 BASELINE = "none"

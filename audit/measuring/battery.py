@@ -13,7 +13,7 @@ from audit.measuring.over_prompts import split_over_prompts
 from audit.measuring.references import measure_reference
 from audit.measuring.states import bound_missing
 from audit.measuring.votes import cast
-from audit.spec.spec import Reference
+from audit.spec.benchmark import Reference
 from audit.types import Metric
 
 

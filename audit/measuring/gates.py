@@ -15,7 +15,7 @@ from audit.measuring.groups import INFINITE, Scored
 from audit.measuring.measurement import Measured
 from audit.measuring.states import LARGEST_DIFFERENCE, LARGEST_MISSING
 from audit.measuring.verdicts import Claim, Side, entry
-from audit.spec.spec import Benchmark, Gate
+from audit.spec.benchmark import Benchmark, Gate
 from audit.statistics.multiplicity import holm
 from audit.storage.results import GateEntry, StateCount
 from audit.types import Measurement, State

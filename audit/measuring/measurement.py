@@ -4,8 +4,7 @@ The one entry to the parts in `audit.measuring`. Nothing here knows which metric
 says what it is a function of, and how its interval is made.
 """
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -29,13 +28,6 @@ from audit.measuring.families import adjust
 from audit.measuring.flips import flips
 from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import joined
-from audit.measuring.obedience import (
-    asking,
-    compare_obedience,
-    counted,
-    measure_obedience,
-    neutral,
-)
 from audit.measuring.people import warn_people
 from audit.measuring.quality import Embeddings, lay_out, measure_quality
 from audit.measuring.quality_changes import compare_quality, warn_quality
@@ -47,7 +39,8 @@ from audit.measuring.states import (
     warn_missing,
 )
 from audit.measuring.votes import arrange, spread_counts
-from audit.spec.spec import Benchmark
+from audit.spec.benchmark import Benchmark
+from audit.spec.metric_rules import FORM
 from audit.storage.results import (
     Agreement,
     Difference,
@@ -65,8 +58,6 @@ COMMON = frozenset(
     {*ALWAYS, "fd_soft", "parity_gap", "parity_ratio", "tv", "kl", "entropy", "deviation_ratio"}
 )
 """Metrics of shares that are measured over all prompts whether the spec lists them or not."""
-FORM = re.compile(r"_(macro|worst|corrected|ppi|p_null|p_bh)$")
-"""What may follow the name of a metric in an id."""
 
 
 @dataclass(frozen=True)
@@ -120,21 +111,17 @@ def measure(
     arms = arms_of(images, labels, benchmark)
     refuse_copies(images, arms, benchmark)
     requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], arms)
-    everyone = groups_of(labels, requests, benchmark, arms)
-    groups, asked = neutral(everyone, benchmark), asking(everyone, benchmark)
+    groups = groups_of(labels, requests, benchmark, arms)
     together = list(joined(groups))
     cards, level = cards or {}, benchmark.statistics.level
     sampled = design_of(requests, benchmark)
     layouts = [lay_out(one, images, requests, arms, sampled, level) for one in embeddings]
 
-    told = counted(benchmark)
     scored = _of_shares(groups, together, benchmark, metrics, listed, cards, people)
-    scored = [*filter(lambda one: told(one.measurement), scored), *measure_obedience(asked)]
     for layout in layouts:
         scored += measure_quality(layout, metrics, listed)
-    first, compared = one_each(everyone), list(pairs(groups))
-    changes = [change for pair in compared for change in differences(pair) if told(change)]
-    changes += compare_obedience(list(pairs(asked)))
+    compared = list(pairs(groups))
+    changes = [change for pair in compared for change in differences(pair)]
     for layout in layouts:
         changes += compare_quality(layout, metrics, listed, margins or {})
     return Measured(
@@ -143,24 +130,16 @@ def measure(
         scored=tuple(scored),
         states=(
             *count_images(images, level),
-            *(count for group in everyone for count in count_readings(group)),
+            *(count for group in groups for count in count_readings(group)),
         ),
         comparisons=tuple(adjust(changes)),
-        flips=tuple(adjust(flip for pair in compared for flip in flips(pair) if told(flip))),
-        probes=tuple(probe_record(one, cards.get(one.votes.probe)) for one in first),
+        flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
+        probes=tuple(probe_record(g, cards.get(g.votes.probe)) for g in one_each(groups)),
         agreement=tuple(entry for some in shared(groups) for entry in measure_agreement(some)),
         estimands=tuple(estimands([*groups, *(group for group, _ in together)], benchmark)),
         warnings=(
-            *warn_missing(everyone),
-            *warn_duplicates(images),
-            *(w for group in groups for w in cautions(group, cards.get(group.votes.probe))),
-            *(w for group in groups if people is not None for w in warn_people(group, people)),
-            *(
-                w
-                for one in one_each(groups)
-                for w in card_cautions(one, cards.get(one.votes.probe))
-            ),
-            *(w for layout in layouts for w in warn_quality(layout, listed)),
+            *_warn(images, groups, cards, people),
+            *(warning for layout in layouts for warning in warn_quality(layout, listed)),
         ),
     )
 
@@ -187,6 +166,24 @@ def _of_shares(
     for group, parts in together:
         scored += measure_together(group, parts, always, cards.get(group.votes.probe))
     return [*scored, *band([row.measurement for row in scored])]
+
+
+def _warn(
+    images: pd.DataFrame,
+    groups: Sequence[Group],
+    cards: Mapping[str, ErrorCard | str],
+    people: pd.DataFrame | None,
+) -> Iterator[Warned]:
+    """Yield what to know of images and their readings before any number is believed."""
+    yield from warn_missing(groups)
+    yield from warn_duplicates(images)
+    for group in groups:
+        yield from cautions(group, cards.get(group.votes.probe))
+    if people is not None:
+        for group in groups:
+            yield from warn_people(group, people)
+    for group in one_each(groups):
+        yield from card_cautions(group, cards.get(group.votes.probe))
 
 
 def every_metric() -> list[Metric]:

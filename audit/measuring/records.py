@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from audit.measuring.corrected import confusion_of, refusal
 from audit.measuring.error_cards import ErrorCard
 from audit.measuring.groups import Group
-from audit.spec.spec import Benchmark
+from audit.spec.benchmark import Benchmark
 from audit.storage.results import Estimand, ProbeRecord
 
 AGGREGATION = {

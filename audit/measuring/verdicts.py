@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from audit.measuring.groups import Scored, number
-from audit.spec.spec import Gate
+from audit.spec.benchmark import Gate
 from audit.statistics.intervals import quantile
 from audit.storage.results import GateEntry
 from audit.types import Measurement

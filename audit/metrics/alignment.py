@@ -4,6 +4,8 @@ From embeddings, row by row: every function returns one value for each image, so
 intervals and pairs are made in one place. A zero or NaN embedding gives NaN, a missing reading.
 """
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
@@ -58,63 +60,50 @@ def _unit(x: npt.NDArray[np.floating]) -> Floats:
     return np.asarray(x / np.where(length > 0, length, np.nan))
 
 
-CLIP_T = Metric(
+of_images = partial(Metric, version=1, better="higher", interval="mean")
+"""What most of them are: a likeness, of which the mean over images is measured."""
+
+CLIP_T = of_images(
     "clip_t",
-    version=1,
     function=cosine,
     columns=("features", "texts"),
-    better="higher",
     range=(-1.0, 1.0),
-    interval="mean",
     source="Radford et al. 2021, CLIP, arXiv 2103.00020: mean cosine of image and prompt",
 )
-CLIPSCORE = Metric(
+CLIPSCORE = of_images(
     "clipscore_w2.5",
-    version=1,
     function=clipscore,
     columns=("features", "texts"),
-    better="higher",
     range=(0.0, 2.5),
-    interval="mean",
     source="Hessel et al. 2021, CLIPScore, arXiv 2104.08718",
 )
-CLIPSCORE_X100 = Metric(
+CLIPSCORE_X100 = of_images(
     "clipscore_x100_torchmetrics",
-    version=1,
     function=clipscore_x100,
     columns=("features", "texts"),
-    better="higher",
     range=(0.0, 100.0),
     interval="clamped-mean",
     source="torchmetrics CLIPScore: 100 · max(mean cosine, 0)",
 )
-CLIP_I = Metric(
+CLIP_I = of_images(
     "clip_i",
-    version=1,
     function=cosine,
     columns=("features", "pairs"),
-    better="higher",
     range=(-1.0, 1.0),
-    interval="mean",
     source="mean cosine of the images of one request in two arms",
 )
-CLIP_I_AFFINE = Metric(
+CLIP_I_AFFINE = of_images(
     "clip_i_affine",
-    version=1,
     function=affine,
     columns=("features", "pairs"),
-    better="higher",
     range=(0.0, 1.0),
-    interval="mean",
     source="Shi et al. 2025, DiffLens, arXiv 2503.20483",
 )
-CHANGE = Metric(
+CHANGE = of_images(
     "change",
-    version=1,
     function=change,
     columns=("features", "pairs"),
     better="lower",
     range=(0.0, float("inf")),
-    interval="mean",
     source="cosine distance of a pair in parts of that of unrelated images",
 )

@@ -6,6 +6,8 @@ versioned, because numbers under unlike definitions cannot be compared. NaN shar
 read) give NaN; a class that was never drawn counts with a share of 0.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy import special
 
@@ -83,153 +85,99 @@ def ordinal(p: Floats, target: Floats) -> Floats:
     return np.asarray(steps.sum(-1) / (p.shape[-1] - 1))
 
 
-FD = Metric(
-    "fd",
-    version=1,
-    function=distance,
-    columns=("shares", "target"),
-    better="lower",
-    range=(0.0, 2**0.5),
-    interval="inversion",
-    source=CHOI,
+of_shares = partial(
+    Metric, version=1, columns=("shares", "target"), better="lower", interval="inversion"
 )
-FD_SOFT = Metric(
+"""What most of them are: a distance from the target, whose interval comes by `inversion`."""
+
+FD = of_shares("fd", function=distance, range=(0.0, 2**0.5), source=CHOI)
+FD_SOFT = of_shares(
     "fd_soft",
-    version=1,
     function=distance,
     columns=("soft_shares", "target"),
-    better="lower",
     range=(0.0, 2**0.5),
-    interval="inversion",
     source="Shi et al. 2025, DiffLens, arXiv 2503.20483: the mean of probabilities",
 )
-FD_DEBIASED = Metric(
+FD_DEBIASED = of_shares(
     "fd_debiased",
-    version=1,
     function=fd_debiased,
     columns=("shares", "cov", "target"),
-    better="lower",
     range=(0.0, 2**0.5),
     interval="debiased",
     source="the U-statistic of the square, then one root",
 )
-FD2_DEBIASED = Metric(
+FD2_DEBIASED = of_shares(
     "fd2_debiased",
-    version=1,
     function=fd2_debiased,
     columns=("shares", "cov", "target"),
-    better="lower",
     range=(-1.0, 2.0),
     interval="debiased",
     source="the U-statistic of the square",
 )
-PARITY_GAP = Metric(
+PARITY_GAP = of_shares(
     "parity_gap",
-    version=1,
     function=parity_gap,
-    columns=("shares", "target"),
-    better="lower",
     range=(0.0, 2.0),
-    interval="inversion",
     source="demographic parity difference; pairwise gap",
 )
-TV = Metric(
-    "tv",
-    version=1,
-    function=total_variation,
-    columns=("shares", "target"),
-    better="lower",
-    range=(0.0, 1.0),
-    interval="inversion",
-    source="total variation distance",
-)
-KL = Metric(
+TV = of_shares("tv", function=total_variation, range=(0.0, 1.0), source="total variation distance")
+KL = of_shares(
     "kl",
-    version=1,
     function=kl,
-    columns=("shares", "target"),
-    better="lower",
     range=(0.0, float("inf")),
-    interval="inversion",
     source="Kullback and Leibler 1951, in nats, from the target to the shares",
 )
-ENTROPY = Metric(
+ENTROPY = of_shares(
     "entropy",
-    version=1,
     function=entropy,
     columns=("shares",),
     better="higher",
     range=(0.0, 1.0),
-    interval="inversion",
     source="Shannon entropy in parts of ln K; evenness, whatever the target",
 )
-DEVIATION_RATIO = Metric(
+DEVIATION_RATIO = of_shares(
     "deviation_ratio",
-    version=1,
     function=deviation_ratio,
-    columns=("shares", "target"),
-    better="lower",
     range=(0.0, 1.0),
-    interval="inversion",
     source="Li et al. 2024, InterpretDiffusion, arXiv 2311.17216, the form with the maximum",
 )
-HEIM = Metric(
+HEIM = of_shares(
     "heim",
-    version=1,
     function=mean_deviation,
     columns=("shares",),
-    better="lower",
     range=(0.0, 0.5),
-    interval="inversion",
     source="Lee et al. 2023, HEIM, arXiv 2311.04287: mean |share - 1/K|",
 )
-OPENBIAS = Metric(
+OPENBIAS = of_shares(
     "openbias",
-    version=1,
     function=entropy_lost,
     columns=("shares",),
-    better="lower",
     range=(0.0, 1.0),
-    interval="inversion",
     source="D'Incà et al. 2024, OpenBias, arXiv 2404.07990: 1 - normalised entropy",
 )
-UCE = Metric(
+UCE = of_shares(
     "uce",
-    version=1,
     function=wanted_deviation,
-    columns=("shares", "target"),
-    better="lower",
     range=(0.0, float("inf")),
-    interval="inversion",
     source="Gandikota et al. 2024, UCE, arXiv 2308.14761, on the first class of the attribute",
 )
-FAIRIMAGEN = Metric(
+FAIRIMAGEN = of_shares(
     "fairimagen",
-    version=1,
     function=balance,
-    columns=("shares", "target"),
     better="higher",
     range=(0.0, 1.0),
-    interval="inversion",
     source="FairImagen 2025: 1 - TV in parts of its maximum",
 )
-PARITY_RATIO = Metric(
+PARITY_RATIO = of_shares(
     "parity_ratio",
-    version=1,
     function=parity_ratio,
-    columns=("shares", "target"),
     better="higher",
     range=(0.0, 1.0),
-    interval="inversion",
     source="demographic parity ratio, of shares over target",
 )
-ORDINAL = Metric(
+ORDINAL = of_shares(
     "ordinal",
-    version=1,
     function=ordinal,
-    columns=("shares", "target"),
-    better="lower",
     range=(0.0, 1.0),
-    interval="inversion",
     source="Wasserstein-1 distance of ordered classes",
 )

@@ -6,6 +6,7 @@ of images on both sides: the id of a metric ends in `@<encoder>`, and n stands b
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -192,52 +193,40 @@ def _intercept(x: Floats, y: Floats, sizes: int) -> float:
     return float(np.polyfit(1 / counts, values, 1)[1])
 
 
-FID = Metric(
+of_sets = partial(Metric, version=1, columns=("features", "reference"), better="lower")
+"""What all of them are: a distance of two sets of embeddings."""
+
+FID = of_sets(
     "fid",
-    version=1,
     function=fid,
-    columns=("features", "reference"),
-    better="lower",
     range=(0.0, float("inf")),
     interval="none",
     source="Heusel et al. 2017, arXiv 1706.08500",
 )
-FID_INFINITY = Metric(
+FID_INFINITY = of_sets(
     "fid_infinity",
-    version=1,
     function=fid_infinity,
-    columns=("features", "reference"),
-    better="lower",
     range=(0.0, float("inf")),
     interval="jackknife",
     source="Chong and Forsyth 2020, arXiv 1911.07023, both sides extrapolated",
 )
-KID = Metric(
+KID = of_sets(
     "kid",
-    version=1,
     function=kid,
-    columns=("features", "reference"),
-    better="lower",
     range=(-float("inf"), float("inf")),
     interval="jackknife",
     source="Bińkowski et al. 2018, arXiv 1801.01401, unbiased, all pairs",
 )
-CMMD = Metric(
+CMMD = of_sets(
     "cmmd",
-    version=1,
     function=cmmd,
-    columns=("features", "reference"),
-    better="lower",
     range=(0.0, 4000.0),
     interval="none",
     source="Jayasumana et al. 2024, arXiv 2401.09603, V-statistic",
 )
-CMMD_UNBIASED = Metric(
+CMMD_UNBIASED = of_sets(
     "cmmd_u",
-    version=1,
     function=cmmd_unbiased,
-    columns=("features", "reference"),
-    better="lower",
     range=(-float("inf"), 4000.0),
     interval="jackknife",
     source="Jayasumana et al. 2024, arXiv 2401.09603, U-statistic",

@@ -29,6 +29,17 @@ def embedded(metric: str) -> bool:
     return entry is not None and entry.module in OVER_EMBEDDINGS
 
 
+def split(metric: str) -> tuple[str, str]:
+    """Return the name of a metric and the form of it that an id means, empty where it is plain.
+
+    >>> split("fd_debiased_worst"), split("kid@portraits-clip")
+    (('fd_debiased', 'worst'), ('kid', ''))
+    """
+    family = metric.partition("@")[0]
+    form = FORM.search(family)
+    return FORM.sub("", family), form[1] if form else ""
+
+
 def metric(name: str, data: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the id of a metric."""
     family, _, by = name.partition("@")

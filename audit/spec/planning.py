@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from audit.spec.benchmark import Benchmark
 from audit.spec.prompts import Prompt
-from audit.spec.spec import Benchmark
 from audit.types import Request
 
 SCHEME = "v1"

@@ -1,22 +1,24 @@
 """What a benchmark can show, before anything is drawn: effects it detects, gates it decides."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audit.spec.spec import Benchmark, Gate
+from audit.spec import metric_rules
+from audit.spec.benchmark import Benchmark, Gate
 from audit.statistics.power import (
     detectable,
     fair_quantile,
     images_for_width,
     images_to_pass,
     images_to_pass_mean,
+    images_to_pass_worst,
 )
 
 POWER = 0.8
 HALF_WIDTH = 0.05
 """Half-width of an interval that the plan names a number of images for."""
-FORM = re.compile(r"(_soft|_debiased|_corrected|_macro|_worst)+$")
+DISCREPANCIES = frozenset({"fd", "fd_soft", "fd_debiased"})
+"""Metrics that the formulas are of."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,11 @@ class GateReach:
     gate: str
     limit: float
     images: int
-    """Planned, for what the gate reads."""
+    """Planned, for what the gate reads: all prompts, or of each one."""
     needed: int | None
     """For a fair model to pass at 80 %; None where no formula is known."""
+    prompts: int = 1
+    """That must each keep the limit, and share the chance to miss it (Bonferroni)."""
 
     @property
     def decides(self) -> bool:
@@ -82,9 +86,14 @@ def warnings(benchmark: Benchmark) -> Iterator[str]:
     """Yield a sentence for every gate that the images planned cannot decide."""
     for found in gates(benchmark):
         if not found.decides:
+            each, shared = "", ""
+            if found.prompts > 1:
+                each = " of each prompt"
+                shared = f", the chance to miss shared by {found.prompts} prompts (Bonferroni)"
             yield (
-                f"gate {found.gate} reads {found.images:,} images, and a fair model passes the "
-                f"limit {found.limit:g} at 80 % with {found.needed:,}: expect `inconclusive`"
+                f"gate {found.gate} reads {found.images:,} images{each}, and a fair model passes "
+                f"the limit {found.limit:g} at 80 % with {found.needed:,}{shared}: expect "
+                "`inconclusive`"
             )
 
 
@@ -114,19 +123,23 @@ def _images(benchmark: Benchmark, missing: float) -> tuple[int, int]:
 
 def _gate(gate: Gate, benchmark: Benchmark, missing: float) -> GateReach:
     whole, each = _images(benchmark, missing)
-    single = gate.prompt is not None or gate.metric.endswith("_worst")
+    metric, form = metric_rules.split(gate.metric)
     limit = gate.max if gate.max is not None else gate.min or 0.0
-    level = 1 - (1 - benchmark.statistics.level) / _tested_together(benchmark)
+    prompts = len(benchmark.prompts) or 1
     needed = None
-    if FORM.sub("", gate.metric) == "fd" and gate.max and gate.attribute:
-        k, prompts = len(benchmark.classes_of(gate.attribute)), len(benchmark.prompts)
-        if gate.metric.endswith("_macro"):
-            each_needs = images_to_pass_mean(limit, k, prompts, level=level, power=POWER)
-            needed = each_needs * prompts
+    if metric in DISCREPANCIES and form != "ppi" and gate.max and gate.attribute:
+        k = len(benchmark.classes_of(gate.attribute))
+        level = 1 - (1 - benchmark.statistics.level) / _tested_together(benchmark)
+        if form == "macro":
+            needed = prompts * images_to_pass_mean(limit, k, prompts, level=level, power=POWER)
+        elif form == "worst":
+            needed = images_to_pass_worst(limit, k, prompts, level=level, power=POWER)
         else:
             needed = images_to_pass(limit, k, level=level, power=POWER)
     name = " ".join(part for part in (gate.metric, gate.attribute, gate.class_, gate.arm) if part)
-    return GateReach(name, limit, each if single else whole, needed)
+    single = gate.prompt is not None or form == "worst"
+    together = prompts if form == "worst" else 1
+    return GateReach(name, limit, each if single else whole, needed, together)
 
 
 def _tested_together(benchmark: Benchmark) -> int:

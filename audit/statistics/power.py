@@ -79,6 +79,18 @@ def images_to_pass_mean(
     return int(np.ceil(0.5 + np.quantile(upper, power) / (classes * limit**2)))
 
 
+def images_to_pass_worst(
+    limit: float, classes: int, prompts: int, *, level: float = 0.95, power: float = 0.8
+) -> int:
+    """Return the images a prompt with which a fair model passes `worst prompt ≤ limit`.
+
+    The gate passes where every prompt would by itself, at the same level: what many prompts raise
+    is not the chance of a wrong pass but that of missing a right one. They share it (Bonferroni):
+    each prompt is planned to miss in (1 - power) / prompts of the runs.
+    """
+    return images_to_pass(limit, classes, level=level, power=1 - (1 - power) / prompts)
+
+
 def pairs_to_detect(gain: float, loss: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
     """Return the pairs with which McNemar's test sees flips of shares `gain` and `loss`."""
     z_a, z_b = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)

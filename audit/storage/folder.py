@@ -73,9 +73,9 @@ class Run:
     @cached_property
     def results(self) -> "Results":
         """Every number, from `results.json`."""
-        from audit.storage import results
+        from audit.storage import results_file
 
-        return results.read(self.folder / RESULTS)
+        return results_file.read(self.folder / RESULTS)
 
     @property
     def store(self) -> Path:

@@ -1,0 +1,57 @@
+"""Feature sets of a spec: which latents carry an attribute, and how they are looked for."""
+
+from pydantic import model_validator
+
+from audit.spec.component import Component
+from audit.spec.fields import Count, Many, ModelName, Probe, Prompts, Ranking
+from audit.spec.schema import FieldError, Strict
+
+
+class SAESpec(Strict):
+    """The sparse autoencoder of a feature set: trained by the discovery, or given."""
+
+    path: str | None = None
+    """Folder of one that exists: of this suite, sparsify, SAELens, SAeUron or sdxl-unbox."""
+    expansion: Count = 8
+    """Latents for each channel of the hookpoint."""
+    k: Count = 32
+    """Latents active at a position."""
+    tokens: Count | None = None
+    """Positions that it is trained on; None lets the discovery choose."""
+
+    @model_validator(mode="after")
+    def _given_or_trained(self) -> "SAESpec":
+        trained = {"expansion", "k", "tokens"} & self.model_fields_set
+        if self.path is not None and trained:
+            raise FieldError(f"an SAE with a path is not trained: leave out {min(trained)!r}")
+        return self
+
+
+class Features(Strict):
+    """A feature set: which latents of a model carry an attribute."""
+
+    model: ModelName
+    attribute: str
+    probe: Probe
+    """Labels the discovery images; never the only judge of the result."""
+    hookpoint: str = "mid_block"
+    """A module of the denoiser; `auto` takes the candidate at which a plain push does most."""
+    candidates: Many[str] = ()
+    """For `auto`; none: the bottleneck and others spread over the model."""
+    sae: SAESpec = SAESpec()
+    ranking: Ranking = Component(name="integrated-gradients")
+    top: Count = 30
+    """Latents kept for each class."""
+    images: Count = 1024
+    """Drawn for the discovery, from seeds that no benchmark uses."""
+    prompts: Prompts = ()
+    """For a text-to-image model: what the discovery draws."""
+    stability: bool = True
+    """Whether to train a second SAE from another seed, and to report how far they agree."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _candidates_of_auto(self) -> "Features":
+        if self.candidates and self.hookpoint != "auto":
+            raise FieldError((("candidates",), "are for `hookpoint: auto`"))
+        return self
