@@ -136,7 +136,7 @@ def _recorded(
         with _whole(home) as scratch:
             progress(f"drawing {wanted.images} images to dissect the model")
             record(study, study.requests("discovery", wanted.images), scratch)
-    recording, trained = open_recording(home), home / sae
+    recording, trained = open_recording(home, study.device), home / sae
     if not trained.is_dir():
         with _whole(trained) as scratch:
             if given is not None:

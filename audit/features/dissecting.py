@@ -1,4 +1,7 @@
-"""Heads fitted on a recording, and latents ranked by what they do to the heads."""
+"""Heads fitted on a recording, and latents ranked by what they do to the heads.
+
+Tensors are where the SAE is; a ranking, which is a pure function of arrays, gets them in memory.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -104,10 +107,10 @@ def step_codes(
     positions = sae.tokens(recording.at(0, images[:1])).shape[1]
     batch = max(1, POSITIONS // positions)
     for step in range(recording.steps):
-        directions, offsets = (tensor.numpy() for tensor in heads.fold(step, sae))
+        directions, offsets = (tensor.cpu().numpy() for tensor in heads.fold(step, sae))
         for start in range(0, len(images), batch):
             part = slice(start, start + batch)
-            z = sae.encode(sae.tokens(recording.at(step, images[part]))).numpy()
+            z = sae.encode(sae.tokens(recording.at(step, images[part]))).cpu().numpy()
             yield StepCodes(step, z, zero, labels[part], directions, offsets)
 
 

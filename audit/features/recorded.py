@@ -96,7 +96,7 @@ def train_sae(wanted: Features, recording: Recording, folder: Path, *, seed: int
     width = shape[2] if len(shape) == 5 else shape[-1]  # [T, N, C, H, W] or [T, N, P, C]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k)
+        sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k).to(recording.device)
     count = max(1, (wanted.sae.tokens or TOKENS) // BATCH)
     tokens = (
         sae.tokens(h).flatten(0, 1) for h in recording.maps(np.flatnonzero(~tests), seed=seed)
@@ -114,6 +114,7 @@ def keep_sae(sae: SAE, recording: Recording, folder: Path) -> None:
         InputError: it reads tokens of another width.
     """
     tests = held_out(recording.file.shape[1])
+    sae.to(recording.device)
     if sae.threshold.isnan().any():
         maps = recording.maps(np.flatnonzero(~tests), seed=0)
         tokens = (sae.tokens(h).flatten(0, 1) for h in maps)
@@ -125,14 +126,14 @@ def keep_sae(sae: SAE, recording: Recording, folder: Path) -> None:
     (folder / HEALTH).write_text(json.dumps(asdict(health)) + "\n", "utf-8")
 
 
-def open_recording(folder: Path) -> Recording:
-    """Open the activations that `record` wrote.
+def open_recording(folder: Path, device: torch.device | str = "cpu") -> Recording:
+    """Open the activations that `record` wrote, to be learnt from on a device.
 
     Raises:
         InputError: the file is missing or damaged.
     """
     try:
-        return Recording(folder / ACTIVATIONS)
+        return Recording(folder / ACTIVATIONS, device=device)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error
 
@@ -141,7 +142,7 @@ def open_recorded(recording: Recording, folder: Path, trained: Path, *, second: 
     """Read what else `record` wrote into a folder, and `train_sae` into another.
 
     Args:
-        recording: Opened from the folder.
+        recording: Opened from the folder; the SAEs go to its device.
         folder: Of the recording.
         trained: Of the SAE.
         second: Whether one from another seed is there to compare it with.
@@ -155,9 +156,9 @@ def open_recorded(recording: Recording, folder: Path, trained: Path, *, second: 
             recording,
             np.load(folder / IMAGES, "r"),
             {attribute: np.array(read, np.int64) for attribute, read in labels.items()},
-            autoencoder.load(trained),
+            autoencoder.load(trained).to(recording.device),
             json.loads((trained / HEALTH).read_text("utf-8")),
-            autoencoder.load(trained / SECOND) if second else None,
+            autoencoder.load(trained / SECOND).to(recording.device) if second else None,
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error

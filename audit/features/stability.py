@@ -38,9 +38,9 @@ def overlaps(first: FeatureSet, sae: SAE, second: FeatureSet, other: SAE) -> dic
         other: With another seed.
     """
     generator = np.random.default_rng(0)
-    rows = normalize(sae.decoder, dim=1).double().numpy()
-    columns = normalize(other.decoder, dim=1).double().numpy().T
-    mass = other.mean_activation.double().numpy()
+    rows = normalize(sae.decoder, dim=1).cpu().double().numpy()
+    columns = normalize(other.decoder, dim=1).cpu().double().numpy().T
+    mass = other.mean_activation.cpu().double().numpy()
     classes: dict[str, Any] = {}
     for name in first.classes:
         ours, theirs = first.latents[name][:TOP], second.latents[name][:TOP]
