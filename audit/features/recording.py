@@ -5,6 +5,7 @@ A tensor goes to the device that learns from it when it is handed out, in float1
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ class Recording:
         path: Path,
         requests: Sequence[Request] = (),
         *,
+        begun: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         """Record the drawing of `requests` into the file `path`, made at the first activation.
@@ -39,14 +41,15 @@ class Recording:
         Args:
             path: Of the file.
             requests: In the order of its rows.
+            begun: Whether the file is there already, with some of them.
             device: Of the tensors that are handed out.
         """
         self.path = path
         self.device = torch.device(device)
         self._rows = {request: row for row, request in enumerate(requests)}
-        self._file: npt.NDArray[np.float16] | None = None
-        if not requests:
-            self._file = np.load(path, "r")
+        self._file: np.memmap[Any, np.dtype[np.float16]] | None = None
+        if begun or not requests:
+            self._file = np.load(path, "r+" if requests else "r")
 
     def edit(self, x: Tensor, moment: Moment) -> Tensor:
         """Note an activation [N, ...] and return it: an edit that changes nothing.
@@ -62,6 +65,11 @@ class Recording:
             raise InputError(f"step {moment.step}: activations are not finite in float16")
         self._file[moment.step, [self._rows[request] for request in moment.requests]] = half
         return x
+
+    def flush(self) -> None:
+        """Wait until what was noted has reached the disk."""
+        if self._file is not None:
+            self._file.flush()
 
     @property
     def file(self) -> npt.NDArray[np.float16]:
