@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import count, islice
 
 import numpy as np
 
@@ -10,8 +11,6 @@ from audit.storage.weights import fingerprint
 from audit.types import Request
 
 DRAWS = ("image", "batch")
-_RATES = ((5**0.5 - 1) / 2, 2**0.5 - 1, 3**0.5 - 1, 7**0.5 - 2)
-"""Irrational and independent of one another, so that attributes do not follow each other."""
 _BATCH = 16
 """Images that share a class in DiffLens' released script."""
 
@@ -43,7 +42,7 @@ class Assignment:
             seed: Other seeds give other assignments.
             draw: `image`; or `batch`, in which 16 images in a row share a class drawn
                 independently, as in DiffLens' script, and shares scatter four times as much.
-            stream: Attributes that are drawn together have one each, from 0 to 3.
+            stream: Attributes that are drawn together have one each, from 0 on.
 
         Raises:
             SpecError: shares name an unknown class or do not add up to 1.
@@ -60,6 +59,7 @@ class Assignment:
         self._seed = seed
         self._draw = draw
         self._stream = stream
+        self._rate = _rate(stream)
         self._starts: dict[str, float] = {}
         self.fingerprint = fingerprint(tuple(classes), tuple(wanted.tolist()), seed, draw, stream)
 
@@ -76,10 +76,25 @@ class Assignment:
                 first = self._numbers(request.prompt_id).random_sample()
                 self._starts[request.prompt_id] = first
             start = self._starts[request.prompt_id]
-            number = (start + request.index * _RATES[self._stream]) % 1
+            number = (start + request.index * self._rate) % 1
         return int(np.searchsorted(self._ends[:-1], number, side="right"))
 
     def _numbers(self, prompt_id: str) -> np.random.RandomState:
         """Return a prompt's stream: without prompts and for seed 0 that of the released script."""
         prompt = 0 if prompt_id == "-" else zlib.crc32(prompt_id.encode())
         return np.random.RandomState((self._seed + prompt + 977 * self._stream) % 2**32)
+
+
+def _rate(stream: int) -> float:
+    """Return the step of a stream: the golden ratio, then the roots of the primes but 5.
+
+    Roots of different primes are independent over the rationals, so however many attributes are
+    drawn together, none follows another.
+
+    >>> [round(_rate(stream), 3) for stream in range(5)]
+    [0.618, 0.414, 0.732, 0.646, 0.317]
+    """
+    if stream == 0:
+        return (5**0.5 - 1) / 2
+    primes = (n for n in count(2) if n != 5 and all(n % divisor for divisor in range(2, n)))
+    return float(next(islice(primes, stream - 1, None)) ** 0.5 % 1)
