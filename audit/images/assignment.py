@@ -55,6 +55,7 @@ class Assignment:
         wanted = np.array([shares.get(name, 0.0) for name in classes])
         if (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
             raise SpecError(f"target: the shares add up to {wanted.sum():g}, not 1")
+        self.shares: Mapping[str, float] = dict(shares)
         self._ends = np.cumsum(wanted / wanted.sum())
         self._seed = seed
         self._draw = draw
