@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from planted import requests
@@ -33,6 +35,16 @@ def test_an_image_has_its_class_whatever_is_drawn_beside_it():
 def test_a_class_without_a_share_is_never_drawn():
     assignment = Assignment("abc", {"b": 1.0})
     assert {assignment(request) for request in of_prompt("x", 200)} == {1}
+
+
+def test_attributes_drawn_together_do_not_follow_each_other_however_many():
+    """Six of two even classes each: of 600 images each pair of classes has about 150."""
+    even = {"a": 0.5, "b": 0.5}
+    streams = [Assignment("ab", even, stream=stream) for stream in range(6)]
+    drawn = np.array([[a(request) for request in of_prompt("x", 600)] for a in streams])
+    for one, other in combinations(drawn, 2):
+        counts = np.bincount(2 * one + other, minlength=4)
+        assert np.abs(counts - 150).max() < 15
 
 
 def test_the_draw_by_batch_is_the_clustered_one_of_the_released_script():

@@ -1,3 +1,4 @@
+import json
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from audit.features import dissection
 from audit.features.discovery import discover
 from audit.features.dose_response import decided
 from audit.features.evidence import auc, auc_interval, best_latents
+from audit.features.recorded import ACTIVATIONS, IMAGES, LABELS
 from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.mitigations.controls import identity, random_features, reconstruction
@@ -174,6 +176,7 @@ def test_two_seeds_find_the_same_latents_and_random_ones_do_not(found):
     """A planted direction each: the strongest latent of a class is found again, by both seeds."""
     stability = found.evidence["stability"]
     assert stability["seeds"] == [0, 1]
+    assert stability["images"] == 60, "a quarter of all, which trained neither"
     for name in ("dark", "bright"):
         one = stability["classes"][name]
         assert one["found"] >= 1
@@ -181,6 +184,9 @@ def test_two_seeds_find_the_same_latents_and_random_ones_do_not(found):
         assert one["share"] > one["chance"]
         assert one["cosine_low"] <= one["cosine"] <= one["cosine_high"]
         assert one["cosine"] > one["cosine_chance_high"]
+        assert one["correlation_low"] <= one["correlation"] <= one["correlation_high"]
+        assert one["correlation"] > max(0.7, one["correlation_chance"])
+        assert one["within_low"] <= one["within"] <= one["within_high"]
     for best in found.evidence["best"]:
         assert best["low"] > 0.5, "one latent tells the class, on images it was not chosen on"
         assert best["low"] <= best["auc"] <= best["high"]
@@ -209,6 +215,49 @@ def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
     (home / dissection.FILE).write_text("{")
     with pytest.raises(InputError, match="not a feature set"):
         discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
+
+
+class Mortal(PlantedModel):
+    """Dies within a batch when more images than so many are asked for."""
+
+    def __init__(self, lives):
+        super().__init__()
+        self.lives = lives
+        self.asked = []
+
+    def generate(self, requests):
+        self.asked += requests
+        if len(self.asked) <= self.lives:
+            return super().generate(requests)
+        with self.hooked("block", self.die):  # after the recording of the same step
+            return super().generate(requests)
+
+    def die(self, x, moment):
+        if moment.step == 2:
+            raise KeyboardInterrupt
+        return x
+
+
+def test_a_recording_that_was_cut_off_goes_on_where_it_stopped(tmp_path):
+    """Of 60 images in batches of 16 two are whole; half a third one is not kept."""
+    wanted = SMALL.model_copy(update={"stability": False})
+    arguments = {"steps": STEPS, "scales": (), "batch_size": 16}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    straight = discover(PlantedModel(), PlantedProbe(), wanted, folder=whole, **arguments)
+    with pytest.raises(KeyboardInterrupt):
+        discover(Mortal(40), PlantedProbe(), wanted, folder=killed, **arguments)
+    (begun,) = killed.glob(".*.part")
+    assert len(json.loads((begun / LABELS).read_text())["light"]) == 32
+    model = Mortal(1000)
+    found = discover(model, PlantedProbe(), wanted, folder=killed, **arguments)
+    assert [request.index for request in model.asked] == list(range(32, 60))
+    assert found.features == straight.features
+    assert sorted(path.name for path in killed.iterdir()) == sorted(
+        path.name for path in whole.iterdir()
+    ), "nothing is left of what was begun"
+    for name in (ACTIVATIONS, IMAGES, LABELS):
+        (one,), (other,) = whole.glob(f"*/{name}"), killed.glob(f"*/{name}")
+        assert one.read_bytes() == other.read_bytes(), name
 
 
 def _all_latents(found):

@@ -199,6 +199,16 @@ def test_a_quota_names_each_class_as_often_as_wanted_and_attributes_independentl
         assert abs(heard[f"a portrait of {age} male office worker"] - 50) <= 10
 
 
+def test_a_quota_of_five_attributes_draws_each_for_itself():
+    """All pairs of classes of the first and the fifth are said, about equally often."""
+    target = {name: {"x": 0.5, "y": 0.5} for name in "abcde"}
+    words = {name: {"x": f"{name}x", "y": f"{name}y"} for name in target}
+    heard = asked("a nurse", prompt_quota(target=target, words=words), 400)
+    pairs = Counter((prompt.split()[1], prompt.split()[5]) for prompt in heard)
+    assert set(pairs) == {(a, e) for a in ("ax", "ay") for e in ("ex", "ey")}
+    assert all(abs(n - 100) <= 10 for n in pairs.values())
+
+
 def test_a_quota_may_name_one_attribute_and_use_other_words():
     target = {"gender": {"woman": 1.0, "man": 0.0}, "hair": {"red": 1.0}}
     heard = asked("nurse", prompt_quota(target=target, attributes=["gender"]), 2)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from audit.errors import SpecError
-from audit.features.prompt_embeddings import HOOKPOINT, TokenEdit, embed
+from audit.features.prompt_embeddings import HOOKPOINT, Embedded, TokenEdit, embed
 from audit.mitigations.debias_vl import calibrated, debias_vl
 from audit.mitigations.fair_pca import fair_components, fair_pca
 from audit.mitigations.orthogonal_projection import orthogonal_projection
@@ -116,6 +116,22 @@ def test_fair_pca_adds_the_mean_of_the_class_drawn(sd):
     texts = [[f"a {w} {p[2:]}" for p in PROMPTS] for w in "fm"]
     tokens = [embed(sd.pipeline.pipe, group).tokens.flatten(0, 1).mean(0) for group in texts]
     torch.testing.assert_close(added[0, 0], (tokens[0] - tokens[1]) / 2, atol=1e-5, rtol=1e-3)
+
+
+def test_fair_pca_of_five_attributes_draws_each_for_itself():
+    target = {name: {"x": 0.5, "y": 0.5} for name in "abcde"}
+    words = {name: {"x": f"{name}x", "y": f"{name}y"} for name in target}
+    generator = torch.Generator().manual_seed(0)
+    embedded = {
+        name: [
+            Embedded(torch.randn(3, 4, 16, generator=generator), torch.full((3,), 3)) for _ in "xy"
+        ]
+        for name in target
+    }
+    edit = fair_pca(target=target, words=words, prompts=PROMPTS).learn(embedded)
+    asked = [Request("p", "a nurse", i, i, 4, 1.0) for i in range(100)]
+    drawn = {tuple(class_of(request) for request in asked) for _, class_of in edit.shifts}
+    assert len(drawn) == 5
 
 
 @pytest.mark.parametrize("name", FACTORIES)

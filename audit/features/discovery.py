@@ -5,9 +5,7 @@ is found is kept in a folder named after everything that made it, and read from 
 """
 
 import logging
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,11 +28,14 @@ from audit.features.recorded import (
 from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.spec.feature_sets import Features
+from audit.storage.scratch import resumable, whole
 from audit.storage.weights import fingerprint
 from audit.types import Model, Probe
 
 SCHEME = 4
 """Enters the name of the folder; raised when this code finds other things in the same model."""
+EVIDENCE = 1
+"""Enters the name of a dissection alone; raised when it tells more of the same recording."""
 SCALES = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Of the dose-response, in units of what a latent typically shows in images of its class."""
 DOSE_IMAGES = 40
@@ -84,12 +85,12 @@ def discover(
     sae = given.fingerprint if given else fingerprint(wanted.sae.model_dump_json(), TOKENS)
     ranking = (wanted.ranking.name, sorted(wanted.ranking.options.items()), wanted.top)
     tried = choice and tuple(candidate.hookpoint for candidate in choice.candidates)
-    asked = (wanted.attribute, ranking, tuple(scales), wanted.stability, tried)
+    asked = (EVIDENCE, wanted.attribute, ranking, tuple(scales), wanted.stability, tried)
     found_in = folder / fingerprint(*drawn, sae, *asked)
     if (found_in / dissection.FILE).is_file():
         return dissection.load(found_in)
     recorded = _recorded(study, folder / fingerprint(*drawn), f"sae-{sae}", given, progress)
-    with _whole(found_in) as scratch:
+    with whole(found_in) as scratch:
         progress(f"ranking latents for {wanted.attribute}")
         found = dissect(study, recorded, scratch)
         if choice is not None:
@@ -133,12 +134,13 @@ def _recorded(
     """Return the recording in a folder, and its SAE in one inside; make what is missing."""
     wanted = study.wanted
     if not home.is_dir():
-        with _whole(home) as scratch:
-            progress(f"drawing {wanted.images} images to dissect the model")
-            record(study, study.requests("discovery", wanted.images), scratch)
-    recording, trained = open_recording(home), home / sae
+        with resumable(home) as begun:
+            if begun is not None:
+                progress(f"drawing {wanted.images} images to dissect the model")
+                record(study, study.requests("discovery", wanted.images), begun)
+    recording, trained = open_recording(home, study.device), home / sae
     if not trained.is_dir():
-        with _whole(trained) as scratch:
+        with whole(trained) as scratch:
             if given is not None:
                 keep_sae(given, recording, scratch)
             else:
@@ -146,19 +148,7 @@ def _recorded(
                 train_sae(wanted, recording, scratch, seed=wanted.seed)
     again = wanted.stability and given is None
     if again and not (trained / SECOND).is_dir():
-        with _whole(trained / SECOND) as scratch:
+        with whole(trained / SECOND) as scratch:
             progress("training it again from another seed")
             train_sae(wanted, recording, scratch, seed=wanted.seed + SECOND_SEED)
     return open_recorded(recording, home, trained, second=again)
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """Yield a scratch folder that takes the place of `folder` when the block ends well."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".discovery-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "made"
-        made.mkdir()
-        yield made
-        if not folder.exists():
-            made.replace(folder)

@@ -1,4 +1,7 @@
-"""Heads fitted on a recording, and latents ranked by what they do to the heads."""
+"""Heads fitted on a recording, and latents ranked by what they do to the heads.
+
+Tensors are where the SAE is; a ranking, which is a pure function of arrays, gets them in memory.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +17,7 @@ from audit.features.h_classifier import HClassifier
 from audit.features.recorded import SECOND_SEED, Recorded, held_out
 from audit.features.recording import Recording
 from audit.features.sae import SAE
-from audit.features.stability import overlaps
+from audit.features.stability import Found, agreement
 from audit.features.study import Study
 from audit.registry import build
 from audit.types import FeatureSet, Floats, StepCodes
@@ -57,11 +60,16 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
         "best": best_latents(tally.by_image, labels, tests, classes),
     }
     if recorded.second is not None:
-        again = step_codes(recording, labelled, labels, recorded.second, heads)
-        other = _strongest(study, recorded.second, _ranked(study, again))
+        again = Tally(labels, len(classes), recording.steps)
+        codes = again.passing(step_codes(recording, labelled, labels, recorded.second, heads))
+        other = _strongest(study, recorded.second, _ranked(study, codes))
         evidence["stability"] = {
             "seeds": [wanted.seed, wanted.seed + SECOND_SEED],
-            **overlaps(features, sae, other, recorded.second),
+            **agreement(
+                Found(features, sae, tally.by_image[tests]),
+                Found(other, recorded.second, again.by_image[tests]),
+                labels[tests],
+            ),
         }
     typical = torch.from_numpy(tally.by_class).float()
     return Dissection(features, sae, heads, typical, evidence=evidence)
@@ -104,10 +112,10 @@ def step_codes(
     positions = sae.tokens(recording.at(0, images[:1])).shape[1]
     batch = max(1, POSITIONS // positions)
     for step in range(recording.steps):
-        directions, offsets = (tensor.numpy() for tensor in heads.fold(step, sae))
+        directions, offsets = (tensor.cpu().numpy() for tensor in heads.fold(step, sae))
         for start in range(0, len(images), batch):
             part = slice(start, start + batch)
-            z = sae.encode(sae.tokens(recording.at(step, images[part]))).numpy()
+            z = sae.encode(sae.tokens(recording.at(step, images[part]))).cpu().numpy()
             yield StepCodes(step, z, zero, labels[part], directions, offsets)
 
 

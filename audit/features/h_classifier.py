@@ -45,16 +45,19 @@ class HClassifier:
 
     def logits(self, step: int, tokens: Tensor) -> Tensor:
         """Return [N, K] logits of activations at a step, given as tokens [N, P, D]."""
-        return tokens.flatten(1).to(self.weights.dtype) @ self.weights[step].T + self.biases[step]
+        weight, bias = (part[step].to(tokens.device) for part in (self.weights, self.biases))
+        return tokens.flatten(1).to(weight.dtype) @ weight.T + bias
 
     def fold(self, step: int, sae: SAE) -> tuple[Tensor, Tensor]:
         """Return what latents do to logits at a step, so that logits = offset + sum z · direction.
 
         Returns:
-            directions [K, P, L] and offsets [K], the logits of the code of zeros.
+            directions [K, P, L] and offsets [K], the logits of the code of zeros; where the SAE
+            is.
         """
-        heads = self.weights[step].view(len(self.classes), -1, sae.decoder.shape[1])
-        return heads @ sae.decoder.T, heads.sum(1) @ sae.bias + self.biases[step]
+        weight, bias = (part[step].to(sae.bias.device) for part in (self.weights, self.biases))
+        heads = weight.view(len(self.classes), -1, sae.decoder.shape[1])
+        return heads @ sae.decoder.T, heads.sum(1) @ sae.bias + bias
 
     def save(self, folder: Path) -> None:
         """Write `h_classifier.safetensors` and `h_classifier.json`."""
@@ -100,7 +103,8 @@ def fit(
     """Fit a head for each step: logistic regression with an L2 penalty and balanced classes.
 
     There are more dimensions than images, so each head lies in the span of the training images;
-    it is found exactly there, which costs N² numbers and not D.
+    it is found exactly there, which costs N² numbers and not D. The heads are on the CPU, wherever
+    the tokens are.
 
     Args:
         tokens: For a step, [N, P, D] float32, row i of image i; as `SAE.tokens` gives them.
@@ -123,13 +127,13 @@ def fit(
         h = tokens(step).flatten(1)
         learnt = h[~held_out]
         weight, bias = _head(learnt, labels[~held_out], counts[1], penalty)
-        guess = (h[held_out] @ weight.T + bias).argmax(1)
+        guess = (h[held_out] @ weight.T + bias).argmax(1).cpu()
         recalls = [(guess == k)[labels[held_out] == k].float().mean() for k in range(len(classes))]
-        weights.append(weight)
-        biases.append(bias)
+        weights.append(weight.cpu())
+        biases.append(bias.cpu())
         accuracy.append(float(torch.stack(recalls).mean()))
         means = torch.stack([learnt[labels[~held_out] == k].mean(0) for k in range(len(classes))])
-        directions.append(means - means.mean(0))
+        directions.append((means - means.mean(0)).cpu())
     return HClassifier(
         tuple(classes),
         torch.stack(weights),
@@ -140,10 +144,12 @@ def fit(
 
 
 def _head(h: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
-    """Fit one head on [N, D]; return its weight [K, D] and bias [K]."""
+    """Fit one head on [N, D]; return its weight [K, D] and bias [K], where the activations are."""
     mean = h.mean(0)
     centred = h - mean
-    values, vectors = torch.linalg.eigh((centred @ centred.T).double())
+    # Products with D are of the device. What is left is small, and in double precision, which not
+    # every device has: on the CPU.
+    values, vectors = torch.linalg.eigh((centred @ centred.T).cpu().double())
     kept = values > values[-1] * 1e-10
     spread = values[kept].sqrt()
     scale = values.mean().sqrt()
@@ -166,5 +172,5 @@ def _head(h: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple[Te
     with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     inverse = (vectors[:, kept] / spread / scale).float()
-    found = weight.detach().float() @ inverse.T @ centred
-    return found, bias.detach().float() - found @ mean
+    found = (weight.detach().float() @ inverse.T).to(h.device) @ centred
+    return found, bias.detach().float().to(h.device) - found @ mean

@@ -23,6 +23,7 @@ from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.images.memory import fitting
 from audit.spec.feature_sets import Features
+from audit.storage import atomic
 from audit.types import Request
 
 HELD_OUT = 4
@@ -64,20 +65,27 @@ def held_out(count: int) -> npt.NDArray[np.bool_]:
 def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
     """Draw requests while recording the hookpoint; read the finished images.
 
+    The labels are written last of a batch, when its rows of the other files have reached the disk:
+    there are as many images as labels, and whatever stands behind them is drawn anew. Called again
+    with the same, it goes on there.
+
     Args:
         study: Gives the model, the hookpoint, and the probe that labels every attribute it reads.
         requests: To draw.
-        folder: Takes the files; it exists.
+        folder: Takes the files; it exists, empty or with what was recorded of the same requests.
 
     Raises:
-        InputError: an activation is not finite in float16.
+        InputError: an activation is not finite in float16, or what was begun is damaged.
     """
-    recording = Recording(folder / ACTIVATIONS, requests)
-    images: npt.NDArray[np.uint8] | None = None
-    labels: dict[str, list[int]] = {attribute: [] for attribute in study.probe.classes}
-    start = 0
+    try:
+        labels = _labels(folder) or {attribute: [] for attribute in study.probe.classes}
+        start = min(map(len, labels.values()))
+        recording = Recording(folder / ACTIVATIONS, requests, begun=start > 0)
+        images = np.load(folder / IMAGES, "r+") if start else None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: damaged recording, remove it: {error}") from error
     with study.model.hooked(study.wanted.hookpoint, recording.edit):
-        for batch, drawing in fitting(study.model, requests, study.batch_size):
+        for batch, drawing in fitting(study.model, requests[start:], study.batch_size):
             if images is None:
                 shape = (len(requests), *drawing.images.shape[1:])
                 images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
@@ -86,7 +94,16 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
             readings = study.probe.read(drawing.images)
             for attribute, read in labels.items():
                 read += decided(readings, attribute).tolist()
-    (folder / LABELS).write_text(json.dumps(labels) + "\n", "utf-8")
+            recording.flush()
+            images.flush()
+            atomic.write(folder / LABELS, json.dumps(labels) + "\n")
+
+
+def _labels(folder: Path) -> dict[str, list[int]]:
+    """Return the labels of the images that a folder holds so far, by attribute."""
+    path = folder / LABELS
+    read: dict[str, list[int]] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return read
 
 
 def train_sae(wanted: Features, recording: Recording, folder: Path, *, seed: int) -> None:
@@ -96,7 +113,7 @@ def train_sae(wanted: Features, recording: Recording, folder: Path, *, seed: int
     width = shape[2] if len(shape) == 5 else shape[-1]  # [T, N, C, H, W] or [T, N, P, C]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k)
+        sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k).to(recording.device)
     count = max(1, (wanted.sae.tokens or TOKENS) // BATCH)
     tokens = (
         sae.tokens(h).flatten(0, 1) for h in recording.maps(np.flatnonzero(~tests), seed=seed)
@@ -114,6 +131,7 @@ def keep_sae(sae: SAE, recording: Recording, folder: Path) -> None:
         InputError: it reads tokens of another width.
     """
     tests = held_out(recording.file.shape[1])
+    sae.to(recording.device)
     if sae.threshold.isnan().any():
         maps = recording.maps(np.flatnonzero(~tests), seed=0)
         tokens = (sae.tokens(h).flatten(0, 1) for h in maps)
@@ -125,14 +143,14 @@ def keep_sae(sae: SAE, recording: Recording, folder: Path) -> None:
     (folder / HEALTH).write_text(json.dumps(asdict(health)) + "\n", "utf-8")
 
 
-def open_recording(folder: Path) -> Recording:
-    """Open the activations that `record` wrote.
+def open_recording(folder: Path, device: torch.device | str = "cpu") -> Recording:
+    """Open the activations that `record` wrote, to be learnt from on a device.
 
     Raises:
         InputError: the file is missing or damaged.
     """
     try:
-        return Recording(folder / ACTIVATIONS)
+        return Recording(folder / ACTIVATIONS, device=device)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error
 
@@ -141,7 +159,7 @@ def open_recorded(recording: Recording, folder: Path, trained: Path, *, second: 
     """Read what else `record` wrote into a folder, and `train_sae` into another.
 
     Args:
-        recording: Opened from the folder.
+        recording: Opened from the folder; the SAEs go to its device.
         folder: Of the recording.
         trained: Of the SAE.
         second: Whether one from another seed is there to compare it with.
@@ -155,9 +173,9 @@ def open_recorded(recording: Recording, folder: Path, trained: Path, *, second: 
             recording,
             np.load(folder / IMAGES, "r"),
             {attribute: np.array(read, np.int64) for attribute, read in labels.items()},
-            autoencoder.load(trained),
+            autoencoder.load(trained).to(recording.device),
             json.loads((trained / HEALTH).read_text("utf-8")),
-            autoencoder.load(trained / SECOND) if second else None,
+            autoencoder.load(trained / SECOND).to(recording.device) if second else None,
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error

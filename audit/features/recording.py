@@ -1,7 +1,11 @@
-"""Recording of activations while a model draws: to disk in float16, and back in mixed batches."""
+"""Recording of activations while a model draws: to disk in float16, and back in mixed batches.
+
+A tensor goes to the device that learns from it when it is handed out, in float16: half the way.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +26,30 @@ class Recording:
     that draws reproducibly is reproducible.
     """
 
-    def __init__(self, path: Path, requests: Sequence[Request] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        requests: Sequence[Request] = (),
+        *,
+        begun: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
         """Record the drawing of `requests` into the file `path`, made at the first activation.
 
         Without requests the file is one that was recorded before.
+
+        Args:
+            path: Of the file.
+            requests: In the order of its rows.
+            begun: Whether the file is there already, with some of them.
+            device: Of the tensors that are handed out.
         """
         self.path = path
+        self.device = torch.device(device)
         self._rows = {request: row for row, request in enumerate(requests)}
-        self._file: npt.NDArray[np.float16] | None = None
-        if not requests:
-            self._file = np.load(path, "r")
+        self._file: np.memmap[Any, np.dtype[np.float16]] | None = None
+        if begun or not requests:
+            self._file = np.load(path, "r+" if requests else "r")
 
     def edit(self, x: Tensor, moment: Moment) -> Tensor:
         """Note an activation [N, ...] and return it: an edit that changes nothing.
@@ -47,6 +65,11 @@ class Recording:
             raise InputError(f"step {moment.step}: activations are not finite in float16")
         self._file[moment.step, [self._rows[request] for request in moment.requests]] = half
         return x
+
+    def flush(self) -> None:
+        """Wait until what was noted has reached the disk."""
+        if self._file is not None:
+            self._file.flush()
 
     @property
     def file(self) -> npt.NDArray[np.float16]:
@@ -66,7 +89,7 @@ class Recording:
 
     def at(self, step: int, images: npt.NDArray[np.int64] | slice = slice(None)) -> Tensor:
         """Return the activations of a step, float32 [N, ...]."""
-        return torch.from_numpy(self.file[step, images].astype(np.float32))
+        return self._tensor(self.file[step, images])
 
     def maps(self, images: npt.NDArray[np.int64], *, seed: int) -> Iterator[Tensor]:
         """Yield activations without end, 64 at a time, in random order of images and steps."""
@@ -75,7 +98,11 @@ class Recording:
             order = draw.permutation(self.steps * len(images))
             for some in np.array_split(order, max(1, len(order) // 64)):
                 step, image = np.divmod(np.sort(some), len(images))
-                yield torch.from_numpy(self.file[step, images[image]].astype(np.float32))
+                yield self._tensor(self.file[step, images[image]])
+
+    def _tensor(self, half: npt.NDArray[np.float16]) -> Tensor:
+        # A copy: what the slice of a file that is mapped read-only gives may not be written to.
+        return torch.from_numpy(np.array(half)).to(self.device).float()
 
 
 def mixed(tokens: Iterator[Tensor], *, size: int, count: int, seed: int) -> Iterator[Tensor]:

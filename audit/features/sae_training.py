@@ -126,14 +126,15 @@ def health(sae: SAE, steps: Iterable[Tensor]) -> Health:
         sae: Trained.
         steps: For each sampling step, tokens [N, D].
     """
-    total = torch.zeros_like(sae.encoder_bias, dtype=torch.float64)
+    # In double precision, which not every device has: on the CPU.
+    total = torch.zeros(len(sae.encoder_bias), dtype=torch.float64)
     unexplained, active, count = [], 0, 0
     for x in steps:
         left = 0.0
         for part in torch.split(x, HEALTH_BATCH):
             values, indices = sae.sparse(part)
             left += float((part - sae.decode(values, indices)).square().sum())
-            total.index_add_(0, indices.flatten(), values.flatten().double())
+            total.index_add_(0, indices.flatten().cpu(), values.flatten().cpu().double())
             active += int((values > 0).sum())
         unexplained.append(left / float((x - x.mean(0)).square().sum()))
         count += len(x)

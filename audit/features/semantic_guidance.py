@@ -42,6 +42,60 @@ class Strengths:
     """β, from 0 to below 1."""
 
 
+class SemanticGuidance:
+    """The edit prompts of a model that draws: rows that its U-Net gets, and the push they give."""
+
+    def __init__(
+        self,
+        prompts: Tensor,
+        signs_of: Callable[[Request], Sequence[float]],
+        strengths: Strengths,
+        method: str,
+    ) -> None:
+        """Prepare guidance; the arguments are those of `guided`."""
+        self.prompts = prompts
+        self.signs_of = signs_of
+        self.strengths = strengths
+        self.method = method
+        self._moment = Moment(0, 1, 0.0, ())
+        self._gathered: Tensor | None = None
+        """[N, C, H, W]: momentum of the images being drawn."""
+
+    def begin(self, x: Tensor, moment: Moment) -> Tensor:
+        """Note the step that begins; an edit that changes nothing."""
+        if moment.requests[0].guidance_scale <= 1:
+            raise SpecError(f"{self.method} pushes guidance: set a `guidance_scale` above 1")
+        # Solvers of second order come back to a step; momentum begins anew with other images only.
+        if moment.requests is not self._moment.requests:
+            self._gathered = None
+        self._moment = moment
+        return x
+
+    def widen(self, unet: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Give the U-Net a row more for each image and edit prompt: a hook before it runs."""
+        n, count = len(self._moment.requests), len(self.prompts)
+        called = inspect.signature(unet.forward).bind(*args, **kwargs)
+        embedded = called.arguments.pop(HOOKPOINT)
+        edits = self.prompts.to(embedded).repeat_interleave(n, dim=0)
+        called.arguments |= repeated(dict(called.arguments), len(embedded), n, count)
+        called.arguments[HOOKPOINT] = torch.cat([embedded, edits])
+        return (), dict(called.arguments)
+
+    def push(self, unet: nn.Module, args: Any, output: Any) -> Any:
+        """Take these rows away again, and push the conditional ones: a hook behind it."""
+        moment, strengths, whole = self._moment, self.strengths, output[0]
+        n, count = len(moment.requests), len(self.prompts)
+        plain, edits = whole[: 2 * n].clone(), whole[2 * n :].float().unflatten(0, (count, n))
+        signs = torch.tensor([self.signs_of(r) for r in moment.requests], device=whole.device).T
+        change = guidance(edits - plain[:n].float(), signs, strengths)
+        gathered = torch.zeros_like(change) if self._gathered is None else self._gathered
+        change = change + strengths.momentum * gathered
+        self._gathered = strengths.decay * gathered + (1 - strengths.decay) * change
+        if moment.step >= round(strengths.warmup * moment.steps):
+            plain[n:] += (change / moment.requests[0].guidance_scale).to(plain.dtype)
+        return with_sample(output, plain)
+
+
 @contextmanager
 def guided(
     model: Model,
@@ -63,47 +117,12 @@ def guided(
         SpecError: the model is of another kind, or images are asked for without guidance.
     """
     unet = stable_diffusion(model, method).unet
-    signature = inspect.signature(unet.forward)
-    count = len(prompts)
-    moment = Moment(0, 1, 0.0, ())
-    gathered: Tensor | None = None
-    """[N, C, H, W]: momentum of the images being drawn."""
-
-    def begin(x: Tensor, now: Moment) -> Tensor:
-        nonlocal moment, gathered
-        if now.requests[0].guidance_scale <= 1:
-            raise SpecError(f"{method} pushes guidance: set a `guidance_scale` above 1")
-        # Solvers of second order come back to a step; momentum begins anew with other images only.
-        gathered = None if now.requests is not moment.requests else gathered
-        moment = now
-        return x
-
-    def widen(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
-        n = len(moment.requests)
-        called = signature.bind(*args, **kwargs)
-        embedded = called.arguments.pop(HOOKPOINT)
-        edits = prompts.to(embedded).repeat_interleave(n, dim=0)
-        called.arguments |= repeated(dict(called.arguments), len(embedded), n, count)
-        called.arguments[HOOKPOINT] = torch.cat([embedded, edits])
-        return (), dict(called.arguments)
-
-    def push(module: nn.Module, args: Any, output: Any) -> Any:
-        nonlocal gathered
-        n, whole = len(moment.requests), output[0]
-        plain, edits = whole[: 2 * n].clone(), whole[2 * n :].float().unflatten(0, (count, n))
-        signs = torch.tensor([signs_of(r) for r in moment.requests], device=whole.device).T
-        change = guidance(edits - plain[:n].float(), signs, strengths)
-        gathered = torch.zeros_like(change) if gathered is None else gathered
-        change = change + strengths.momentum * gathered
-        gathered = strengths.decay * gathered + (1 - strengths.decay) * change
-        if moment.step >= round(strengths.warmup * moment.steps):
-            plain[n:] += (change / moment.requests[0].guidance_scale).to(plain.dtype)
-        return with_sample(output, plain)
-
+    semantic = SemanticGuidance(prompts, signs_of, strengths, method)
     with ExitStack() as hooks:
-        hooks.enter_context(model.hooked(HOOKPOINT, begin))
-        hooks.enter_context(removed(unet.register_forward_pre_hook(widen, with_kwargs=True)))
-        hooks.enter_context(removed(unet.register_forward_hook(push)))
+        hooks.enter_context(model.hooked(HOOKPOINT, semantic.begin))
+        before = unet.register_forward_pre_hook(semantic.widen, with_kwargs=True)
+        hooks.enter_context(removed(before))
+        hooks.enter_context(removed(unet.register_forward_hook(semantic.push)))
         yield
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from audit.errors import SpecError
 from audit.features.dose_response import decided
@@ -33,6 +34,14 @@ class Study:
     def classes(self) -> tuple[str, ...]:
         """The classes of the attribute asked for."""
         return self.probe.classes[self.wanted.attribute]
+
+    @property
+    def device(self) -> torch.device:
+        """Where what is recorded is learnt from: where the model draws, the CPU if it says none.
+
+        No part of what is found: devices agree to rounding.
+        """
+        return torch.device(getattr(self.model, "device", "cpu"))
 
     @property
     def drawing(self) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ Unless its prompt asks for one: who asks for a woman is not to be steered to a m
 
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import count, islice
 
 import numpy as np
 
@@ -13,8 +14,6 @@ from audit.storage.weights import fingerprint
 from audit.types import Request
 
 DRAWS = ("image", "batch")
-_RATES = ((5**0.5 - 1) / 2, 2**0.5 - 1, 3**0.5 - 1, 7**0.5 - 2)
-"""Irrational and independent of one another, so that attributes do not follow each other."""
 _BATCH = 16
 """Images that share a class in DiffLens' released script."""
 
@@ -46,7 +45,7 @@ class Assignment:
             seed: Other seeds give other assignments.
             draw: `image`; or `batch`, in which 16 images in a row share a class drawn
                 independently, as in DiffLens' script, and shares scatter four times as much.
-            stream: Attributes that are drawn together have one each, from 0 to 3.
+            stream: Attributes that are drawn together have one each, from 0 on.
 
         Raises:
             SpecError: shares name an unknown class or do not add up to 1.
@@ -59,11 +58,13 @@ class Assignment:
         wanted = np.array([shares.get(name, 0.0) for name in classes])
         if (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
             raise SpecError(f"target: the shares add up to {wanted.sum():g}, not 1")
+        self.shares: Mapping[str, float] = dict(shares)
         self._ends = np.cumsum(wanted / wanted.sum())
         self._classes = tuple(classes)
         self._seed = seed
         self._draw = draw
         self._stream = stream
+        self._rate = _rate(stream)
         self._starts: dict[str, float] = {}
         self.fingerprint = fingerprint(tuple(classes), tuple(wanted.tolist()), seed, draw, stream)
 
@@ -83,10 +84,25 @@ class Assignment:
                 first = self._numbers(request.prompt_id).random_sample()
                 self._starts[request.prompt_id] = first
             start = self._starts[request.prompt_id]
-            number = (start + request.index * _RATES[self._stream]) % 1
+            number = (start + request.index * self._rate) % 1
         return int(np.searchsorted(self._ends[:-1], number, side="right"))
 
     def _numbers(self, prompt_id: str) -> np.random.RandomState:
         """Return a prompt's stream: without prompts and for seed 0 that of the released script."""
         prompt = 0 if prompt_id == "-" else zlib.crc32(prompt_id.encode())
         return np.random.RandomState((self._seed + prompt + 977 * self._stream) % 2**32)
+
+
+def _rate(stream: int) -> float:
+    """Return the step of a stream: the golden ratio, then the roots of the primes but 5.
+
+    Roots of different primes are independent over the rationals, so however many attributes are
+    drawn together, none follows another.
+
+    >>> [round(_rate(stream), 3) for stream in range(5)]
+    [0.618, 0.414, 0.732, 0.646, 0.317]
+    """
+    if stream == 0:
+        return (5**0.5 - 1) / 2
+    primes = (n for n in count(2) if n != 5 and all(n % divisor for divisor in range(2, n)))
+    return float(next(islice(primes, stream - 1, None)) ** 0.5 % 1)

@@ -28,6 +28,13 @@ from audit.measuring.families import adjust
 from audit.measuring.flips import flips
 from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import joined
+from audit.measuring.obedience import (
+    asking,
+    compare_obedience,
+    counted,
+    measure_obedience,
+    neutral,
+)
 from audit.measuring.people import warn_people
 from audit.measuring.quality import Embeddings, lay_out, measure_quality
 from audit.measuring.quality_changes import compare_quality, warn_quality
@@ -111,17 +118,21 @@ def measure(
     arms = arms_of(images, labels, benchmark)
     refuse_copies(images, arms, benchmark)
     requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], arms)
-    groups = groups_of(labels, requests, benchmark, arms)
+    everyone = groups_of(labels, requests, benchmark, arms)
+    groups, asked = neutral(everyone, benchmark), asking(everyone, benchmark)
     together = list(joined(groups))
     cards, level = cards or {}, benchmark.statistics.level
     sampled = design_of(requests, benchmark)
     layouts = [lay_out(one, images, requests, arms, sampled, level) for one in embeddings]
 
+    told = counted(benchmark)
     scored = _of_shares(groups, together, benchmark, metrics, listed, cards, people)
+    scored = [*filter(lambda one: told(one.measurement), scored), *measure_obedience(asked)]
     for layout in layouts:
         scored += measure_quality(layout, metrics, listed)
     compared = list(pairs(groups))
-    changes = [change for pair in compared for change in differences(pair)]
+    changes = [change for pair in compared for change in differences(pair) if told(change)]
+    changes += compare_obedience(list(pairs(asked)))
     for layout in layouts:
         changes += compare_quality(layout, metrics, listed, margins or {})
     return Measured(
@@ -130,15 +141,15 @@ def measure(
         scored=tuple(scored),
         states=(
             *count_images(images, level),
-            *(count for group in groups for count in count_readings(group)),
+            *(count for group in everyone for count in count_readings(group)),
         ),
         comparisons=tuple(adjust(changes)),
-        flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
-        probes=tuple(probe_record(g, cards.get(g.votes.probe)) for g in one_each(groups)),
+        flips=tuple(adjust(flip for pair in compared for flip in flips(pair) if told(flip))),
+        probes=tuple(probe_record(g, cards.get(g.votes.probe)) for g in one_each(everyone)),
         agreement=tuple(entry for some in shared(groups) for entry in measure_agreement(some)),
         estimands=tuple(estimands([*groups, *(group for group, _ in together)], benchmark)),
         warnings=(
-            *_warn(images, groups, cards, people),
+            *_warn(images, everyone, groups, cards, people),
             *(warning for layout in layouts for warning in warn_quality(layout, listed)),
         ),
     )
@@ -170,12 +181,13 @@ def _of_shares(
 
 def _warn(
     images: pd.DataFrame,
+    everyone: Sequence[Group],
     groups: Sequence[Group],
     cards: Mapping[str, ErrorCard | str],
     people: pd.DataFrame | None,
 ) -> Iterator[Warned]:
     """Yield what to know of images and their readings before any number is believed."""
-    yield from warn_missing(groups)
+    yield from warn_missing(everyone)
     yield from warn_duplicates(images)
     for group in groups:
         yield from cautions(group, cards.get(group.votes.probe))

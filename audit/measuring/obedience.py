@@ -15,8 +15,8 @@ from audit.measuring.comparisons import Pair, differences
 from audit.measuring.fairness import measure_shares
 from audit.measuring.groups import Group, Scored
 from audit.measuring.votes import ABSENT, Votes
+from audit.spec.benchmark import Benchmark
 from audit.spec.metric_rules import OBEYED
-from audit.spec.spec import Benchmark
 from audit.storage.results import Difference, Flips
 from audit.types import Measurement
 

@@ -1,11 +1,19 @@
 """What the edits of activations share: the model they belong to, the hook, the class drawn."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+import torch
+from torch import Tensor
+
 from audit.errors import SpecError
+from audit.features.dissection import Dissection
 from audit.images.assignment import Assignment
+from audit.storage import weights
 from audit.types import Edit, FeatureSet, Model, Moment
+
+Push = Callable[[Tensor, Sequence[int], int], Tensor]
+"""Given tokens [N, P, D], the class wanted of each image and the recorded step, what to add."""
 
 
 class ActivationEdit:
@@ -45,12 +53,53 @@ class ActivationEdit:
         return model.hooked(self.features.hookpoint, self.edit)
 
 
+def pushed(
+    name: str,
+    features: Dissection,
+    target: Mapping[str, Mapping[str, float]],
+    push: Push,
+    *,
+    strength: float,
+    seed: int,
+) -> ActivationEdit:
+    """Return the edit that pushes each image to a class drawn in the shares of the target.
+
+    Args:
+        name: Of the mitigation.
+        features: Whose heads and directions push; no code of the SAE is used.
+        target: By attribute: the share wanted of each class.
+        push: Gives what a strength of 1 adds, in as many numbers as the tokens have.
+        strength: 0 changes nothing.
+        seed: Of the draw.
+    """
+    found, heads, sae = features.features, features.heads, features.sae
+    assignment = drawn(found, target, seed)
+
+    @torch.no_grad()
+    def edit(x: Tensor, moment: Moment) -> Tensor:
+        if strength == 0:
+            return x
+        tokens = sae.tokens(x).float()
+        rows = [assignment(request) for request in moment.requests]
+        added = push(tokens, rows, nearest(moment, len(heads.weights))).reshape(tokens.shape)
+        return x + sae.activation(strength * added, like=x)
+
+    made_of = weights.fingerprint(
+        name, found.sae, heads.fingerprint, assignment.fingerprint, strength
+    )
+    return ActivationEdit(found, edit, made_of, attribute=found.attribute)
+
+
 def drawn(
-    features: FeatureSet, target: Mapping[str, Mapping[str, float]], seed: int
+    features: FeatureSet,
+    target: Mapping[str, Mapping[str, float]],
+    seed: int,
+    draw: str = "image",
 ) -> Assignment:
     """Return the draw of a feature set's classes: in the shares of the target, or even ones."""
     even = dict.fromkeys(features.classes, 1 / len(features.classes))
-    return Assignment(features.classes, target.get(features.attribute) or even, seed=seed)
+    shares = target.get(features.attribute) or even
+    return Assignment(features.classes, shares, seed=seed, draw=draw)
 
 
 def nearest(moment: Moment, count: int) -> int:

@@ -58,6 +58,8 @@ def random_features(
 ) -> LatentSteering:
     """Steer as `steer` does, with random latents of the same activation mass.
 
+    Its options are those of `steer` that a control has a use for, and mean the same.
+
     Args:
         features: The feature set; the latents drawn are none of its own.
         target: By attribute: the share wanted of each class.
@@ -71,6 +73,15 @@ def random_features(
     Raises:
         SpecError: the SAE has too few other latents that fire.
     """
+    control = _random_latents(features, np.random.default_rng(draws))
+    return steer(
+        features=control, target=target, scale=scale, limit=limit, mode=mode, others=others,
+        seed=seed,
+    )  # fmt: skip
+
+
+def _random_latents(features: Dissection, generator: np.random.Generator) -> Dissection:
+    """Return a feature set of other latents, each with about the mass of the one it replaces."""
     found = features.features
     mass = features.sae.mean_activation.double().cpu().numpy()
     taken = {latent for ids in found.latents.values() for latent in ids}
@@ -81,7 +92,6 @@ def random_features(
             f"random-features: needs {needed} latents that fire beside the feature set, and only"
             f" {len(free)} do: keep fewer, with `top`"
         )
-    generator = np.random.default_rng(draws)
     latents = {}
     for name, ids in found.latents.items():
         chosen = []
@@ -91,8 +101,4 @@ def random_features(
             chosen.append(int(generator.choice(near)))
             free.remove(chosen[-1])
         latents[name] = tuple(chosen)
-    control = replace(features, features=replace(found, latents=latents, ranking="random"))
-    return steer(
-        features=control, target=target, scale=scale, limit=limit, mode=mode, others=others,
-        seed=seed,
-    )  # fmt: skip
+    return replace(features, features=replace(found, latents=latents, ranking="random"))

@@ -6,16 +6,14 @@ each image: a step on the gradient of log P(class), which is closed for a linear
 on its neighbours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from audit.features.dissection import Dissection
-from audit.mitigations.activation_edit import ActivationEdit, drawn, nearest
-from audit.storage.weights import fingerprint
-from audit.types import Moment
+from audit.mitigations.activation_edit import ActivationEdit, pushed
 
 
 def distribution_guidance(
@@ -34,24 +32,13 @@ def distribution_guidance(
             its class, and away from the other of two; 0 changes nothing.
         seed: Of the draw.
     """
-    found, heads, sae = features.features, features.heads, features.sae
-    assignment = drawn(found, target, seed)
+    heads = features.heads
 
-    @torch.no_grad()
-    def edit(x: Tensor, moment: Moment) -> Tensor:
-        if strength == 0:
-            return x
-        step = nearest(moment, len(heads.weights))
-        weight, bias = (part[step].to(x.device) for part in (heads.weights, heads.biases))
-        tokens = sae.tokens(x).float()
-        logits = tokens.flatten(1) @ weight.T + bias
-        rows = torch.tensor([assignment(request) for request in moment.requests])
-        wanted = one_hot(rows, weight.shape[0]).to(x.device)
+    def uphill(tokens: Tensor, classes: Sequence[int], step: int) -> Tensor:
+        weight = heads.weights[step].to(tokens.device)
+        wanted = one_hot(torch.tensor(classes), len(weight)).to(tokens.device)
+        lacking = wanted - heads.logits(step, tokens).softmax(1)
         # Scaled so that a strength of 1 moves the logits of a wholly wrong image by about one.
-        gradient = (wanted - logits.softmax(1)) @ weight / weight.square().sum(1).mean()
-        return x + sae.activation(strength * gradient.reshape(tokens.shape), like=x)
+        return lacking @ weight / weight.square().sum(1).mean()
 
-    made_of = fingerprint(
-        "distribution-guidance", found.sae, heads.fingerprint, assignment.fingerprint, strength
-    )
-    return ActivationEdit(found, edit, made_of, attribute=found.attribute)
+    return pushed("distribution-guidance", features, target, uphill, strength=strength, seed=seed)

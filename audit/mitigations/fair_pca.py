@@ -48,7 +48,7 @@ def fair_pca(
         raise SpecError(f"fair-pca: components must be at least 1, not {components}")
     texts = Texts.of("fair-pca", prompts, target, attributes, words)
     draws = {
-        name: Assignment(tuple(said), target[name], seed=seed, stream=stream % 4)
+        name: Assignment(tuple(said), target[name], seed=seed, stream=stream)
         for stream, (name, said) in enumerate(texts.words.items())
     }
 

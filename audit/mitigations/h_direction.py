@@ -5,15 +5,12 @@ same sampling step. It is the control for what sparse latents add. Sources: Asyr
 (arXiv:2210.10960); the learned form is Li et al. 2023 (arXiv:2311.17216).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from audit.features.dissection import Dissection
-from audit.mitigations.activation_edit import ActivationEdit, drawn, nearest
-from audit.storage.weights import fingerprint
-from audit.types import Moment
+from audit.mitigations.activation_edit import ActivationEdit, pushed
 
 
 def h_direction(
@@ -31,19 +28,9 @@ def h_direction(
         scale: 1 moves an average image to the mean of the class; 0 changes nothing.
         seed: Of the draw.
     """
-    found, heads, sae = features.features, features.heads, features.sae
-    assignment = drawn(found, target, seed)
+    directions = features.heads.directions
 
-    @torch.no_grad()
-    def edit(x: Tensor, moment: Moment) -> Tensor:
-        if scale == 0:
-            return x
-        rows = [assignment(request) for request in moment.requests]
-        directions = heads.directions[nearest(moment, len(heads.directions))][rows]
-        change = scale * directions.to(x.device).reshape(sae.tokens(x).shape)
-        return x + sae.activation(change, like=x)
+    def along(tokens: Tensor, classes: Sequence[int], step: int) -> Tensor:
+        return directions[step][list(classes)].to(tokens.device)
 
-    made_of = fingerprint(
-        "h-direction", found.sae, heads.fingerprint, assignment.fingerprint, scale
-    )
-    return ActivationEdit(found, edit, made_of, attribute=found.attribute)
+    return pushed("h-direction", features, target, along, strength=scale, seed=seed)

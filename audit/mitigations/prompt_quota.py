@@ -34,7 +34,7 @@ def prompt_quota(
     for stream, (name, said) in enumerate(
         worded("prompt-quota", target, attributes, words).items()
     ):
-        assignment = Assignment(tuple(said), target[name], seed=seed, stream=stream % 4)
+        assignment = Assignment(tuple(said), target[name], seed=seed, stream=stream)
         drawn[name] = (assignment, list(said.values()))
 
     def rewrite(request: Request) -> str:

@@ -18,11 +18,13 @@ from audit.features.calibration import LIMIT, Calibration, calibrate
 from audit.features.dissection import Dissection
 from audit.features.latent_edit import LatentEdit
 from audit.images.assignment import Assignment
-from audit.mitigations.activation_edit import ActivationEdit
+from audit.mitigations.activation_edit import ActivationEdit, drawn
 from audit.storage.weights import fingerprint
 from audit.types import FeatureSet, Model
 
 MODES = ("multiply", "add", "assign")
+_DOSED = ("add", 0, None, None, 0, 1, False, False)
+"""What a dose-response is of: the options of `steer`, in the order in which it asks."""
 _ONLY_ALL = (
     "steer: `scale: auto` is calibrated for mode add of all latents at all positions and steps,"
     " others removed, without asyrp; give a number"
@@ -111,23 +113,28 @@ def steer(
     found = features.features
     if mode not in MODES:
         raise SpecError(f"steer: {unknown('mode', mode, MODES)}")
-    shares = target.get(found.attribute) or dict.fromkeys(found.classes, 1 / len(found.classes))
-    assignment = Assignment(found.classes, shares, seed=seed, draw=draw)
-    calibration = None
+    assignment = drawn(found, target, seed, draw)
+    calibration: Calibration | None = None
     if scale == "auto":
         asked = (mode, others or 0, top, positions, start, stop, asyrp, leak_decoder_bias)
-        if asked != ("add", 0, None, None, 0, 1, False, False):
-            raise SpecError(_ONLY_ALL)
-        calibration = calibrate(features.doses, found.classes, shares, limit)
+        calibration = _calibrated(features, assignment.shares, limit, asked)
         scale = calibration.chosen.scale
-        assignment = Assignment(found.classes, calibration.shares, seed=seed, draw=draw)
-    scales = _by_class(scale, found.classes)
-    latents, factors, amounts = _change(features, scales, mode, others, top)
+        assignment = drawn(found, {found.attribute: calibration.shares}, seed, draw)
+    change = _change(features, _by_class(scale, found.classes), mode, others, top)
     edit = LatentEdit(
-        features.sae, latents, factors, amounts, class_of=assignment, window=(start, stop),
-        positions=positions, leak=leak_decoder_bias,
+        features.sae, *change, class_of=assignment, window=(start, stop), positions=positions,
+        leak=leak_decoder_bias,
     )  # fmt: skip
     return LatentSteering(found, edit, assignment, asyrp=asyrp, calibration=calibration)
+
+
+def _calibrated(
+    features: Dissection, shares: Mapping[str, float], limit: float, asked: tuple[object, ...]
+) -> Calibration:
+    """Return the calibration by the doses, which are of one way to steer alone."""
+    if asked != _DOSED:
+        raise SpecError(_ONLY_ALL)
+    return calibrate(features.doses, features.features.classes, shares, limit)
 
 
 def _by_class(

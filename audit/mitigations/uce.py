@@ -151,10 +151,7 @@ def uce(
     if alphas is not None:
         given = _given(concepts, list(said), alphas)
         return ConceptEditing(concepts, said, preserve, ridge, pushes=given)
-    reader = guide("uce", probe, attribute, device)
-    for name in said:
-        if name not in reader.classes[attribute]:
-            raise SpecError(f"uce: {unknown('class', name, reader.classes[attribute])}")
+    reader = guide("uce", probe, attribute, device, said)
     search = ShareSearch(
         reader, attribute, target[attribute], images, rounds, rate, tolerance, steps,
         guidance_scale, seed,

@@ -23,6 +23,7 @@ from audit.spec.fields import (
     Prompts,
     one_of,
 )
+from audit.spec.prompts import slug
 from audit.spec.schema import PARENT, Strict, together
 
 
@@ -159,3 +160,13 @@ class Benchmark(Strict):
         classes = self.classes_of(attribute)
         given = self.target.get(attribute) or dict.fromkeys(classes, 1 / len(classes))
         return {name: given[name] for name in classes}
+
+    def asked_of(self, attribute: str) -> dict[str, str]:
+        """Return the class that a prompt asks for, by prompt id, for the prompts that ask."""
+        classes = {slug(name): name for name in self.classes_of(attribute)}
+        asked = {prompt.id: prompt.asks.get(attribute) for prompt in self.prompts}
+        return {
+            prompt: classes[slug(name)]
+            for prompt, name in asked.items()
+            if name is not None and slug(name) in classes
+        }
