@@ -14,6 +14,8 @@ def tables(features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Table]
         yield _hookpoints(found)
     if found := proof.get("stability"):
         yield _stability(features, found)
+        if any("correlation" in one for one in found["classes"].values()):
+            yield _correlated(features, found)
     if found := proof.get("best"):
         yield _best(features, found)
 
@@ -78,6 +80,44 @@ def _stability(features: FeatureRecord, found: Mapping[str, Any]) -> Table:
             "Latents",
         ],
         rows,
+    )
+
+
+def _correlated(features: FeatureRecord, found: Mapping[str, Any]) -> Table:
+    rows: list[Row] = [
+        [
+            name,
+            *_against_chance(one, "correlation"),
+            *_against_chance(one, "within"),
+            count_cell(found["images"]),
+        ]
+        for name, one in found["classes"].items()
+    ]
+    return table(
+        f"How alike the latents of {features.attribute} fire in the two autoencoders, as sets "
+        "that need not share a latent: rank correlation of the summed activation of the "
+        f"{found['top']} strongest, over images that trained neither. Two sets that tell a class "
+        "agree for that alone; within classes what they tell of the class is taken off. Chance: "
+        "sets of the other that fire as much, drawn at random.",
+        [
+            "Class",
+            "Rank correlation",
+            "By chance",
+            "Chance, 97.5 %",
+            "Within classes",
+            "By chance",
+            "Chance, 97.5 %",
+            "Images",
+        ],
+        rows,
+    )
+
+
+def _against_chance(one: Mapping[str, Any], key: str) -> tuple[Cell, Cell, Cell]:
+    return (
+        number_cell(one.get(key), "", one.get(f"{key}_low"), one.get(f"{key}_high")),
+        value_cell(one.get(f"{key}_chance")),
+        value_cell(one.get(f"{key}_chance_high")),
     )
 
 

@@ -555,12 +555,16 @@ def _feature():
                 ],
             },
             "stability": {
-                "seeds": [0, 1], "top": 30, "threshold": 0.7,
+                "seeds": [0, 1], "top": 30, "threshold": 0.7, "images": 253,
                 "classes": {
                     name: {"found": 21, "n": 30, "share": 0.7, "low": 0.521, "high": 0.833,
                            "cosine": 0.78, "cosine_low": 0.71, "cosine_high": 0.85,
                            "cosine_chance": 0.42, "cosine_chance_high": 0.48, "chance": 0.11,
-                           "chance_high": 0.233}
+                           "chance_high": 0.233, "correlation": 0.93,
+                           "correlation_low": 0.911, "correlation_high": 0.945,
+                           "correlation_chance": 0.31, "correlation_chance_high": 0.587,
+                           "within": 0.83, "within_low": 0.786, "within_high": 0.866,
+                           "within_chance": 0.02, "within_chance_high": 0.254}
                     for name in classes
                 },
             },

@@ -176,6 +176,7 @@ def test_two_seeds_find_the_same_latents_and_random_ones_do_not(found):
     """A planted direction each: the strongest latent of a class is found again, by both seeds."""
     stability = found.evidence["stability"]
     assert stability["seeds"] == [0, 1]
+    assert stability["images"] == 60, "a quarter of all, which trained neither"
     for name in ("dark", "bright"):
         one = stability["classes"][name]
         assert one["found"] >= 1
@@ -183,6 +184,9 @@ def test_two_seeds_find_the_same_latents_and_random_ones_do_not(found):
         assert one["share"] > one["chance"]
         assert one["cosine_low"] <= one["cosine"] <= one["cosine_high"]
         assert one["cosine"] > one["cosine_chance_high"]
+        assert one["correlation_low"] <= one["correlation"] <= one["correlation_high"]
+        assert one["correlation"] > one["correlation_chance_high"]
+        assert one["within_low"] <= one["within"] <= one["within_high"]
     for best in found.evidence["best"]:
         assert best["low"] > 0.5, "one latent tells the class, on images it was not chosen on"
         assert best["low"] <= best["auc"] <= best["high"]

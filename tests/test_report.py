@@ -370,7 +370,8 @@ def test_hookpoint_stability_and_scale_are_accounted_for(page):
     assert "How well a single latent tells gender" in page.text
     assert "How strongly steer steers" in page.text
     assert "What the autoencoder leaves out" in page.text
-    assert {0.9375, 0.233, 0.914} <= set(page.values)
+    assert "How alike the latents of gender fire in the two autoencoders" in page.text
+    assert {0.9375, 0.233, 0.914, 0.93, 0.587, 0.83, 0.254, 253} <= set(page.values)
 
 
 def test_the_script_is_small_and_allowed_by_its_hash(html):

@@ -34,6 +34,8 @@ from audit.types import Model, Probe
 
 SCHEME = 4
 """Enters the name of the folder; raised when this code finds other things in the same model."""
+EVIDENCE = 1
+"""Enters the name of a dissection alone; raised when it tells more of the same recording."""
 SCALES = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Of the dose-response, in units of what a latent typically shows in images of its class."""
 DOSE_IMAGES = 40
@@ -83,7 +85,7 @@ def discover(
     sae = given.fingerprint if given else fingerprint(wanted.sae.model_dump_json(), TOKENS)
     ranking = (wanted.ranking.name, sorted(wanted.ranking.options.items()), wanted.top)
     tried = choice and tuple(candidate.hookpoint for candidate in choice.candidates)
-    asked = (wanted.attribute, ranking, tuple(scales), wanted.stability, tried)
+    asked = (EVIDENCE, wanted.attribute, ranking, tuple(scales), wanted.stability, tried)
     found_in = folder / fingerprint(*drawn, sae, *asked)
     if (found_in / dissection.FILE).is_file():
         return dissection.load(found_in)

@@ -17,7 +17,7 @@ from audit.features.h_classifier import HClassifier
 from audit.features.recorded import SECOND_SEED, Recorded, held_out
 from audit.features.recording import Recording
 from audit.features.sae import SAE
-from audit.features.stability import overlaps
+from audit.features.stability import Found, agreement
 from audit.features.study import Study
 from audit.registry import build
 from audit.types import FeatureSet, Floats, StepCodes
@@ -60,11 +60,16 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
         "best": best_latents(tally.by_image, labels, tests, classes),
     }
     if recorded.second is not None:
-        again = step_codes(recording, labelled, labels, recorded.second, heads)
-        other = _strongest(study, recorded.second, _ranked(study, again))
+        again = Tally(labels, len(classes), recording.steps)
+        codes = again.passing(step_codes(recording, labelled, labels, recorded.second, heads))
+        other = _strongest(study, recorded.second, _ranked(study, codes))
         evidence["stability"] = {
             "seeds": [wanted.seed, wanted.seed + SECOND_SEED],
-            **overlaps(features, sae, other, recorded.second),
+            **agreement(
+                Found(features, sae, tally.by_image[tests]),
+                Found(other, recorded.second, again.by_image[tests]),
+                labels[tests],
+            ),
         }
     typical = torch.from_numpy(tally.by_class).float()
     return Dissection(features, sae, heads, typical, evidence=evidence)

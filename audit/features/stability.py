@@ -3,14 +3,22 @@
 Latents are matched by the cosine of their decoder rows. Source of the matching and of the bound:
 Paulo and Belrose 2025, "Sparse Autoencoders Trained on the Same Data Learn Different Features"
 (arXiv:2501.16615).
+
+Two sets without a common latent may still do the same, for one SAE splits among several latents
+what another has in one. So the sets are compared as wholes too, by how they fire. Source of
+comparing SAEs by the correlation of activations: Bricken et al. 2023, "Towards Monosemanticity";
+Lan et al. 2024 (arXiv:2410.06981).
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch.nn.functional import normalize
 
 from audit.features.sae import SAE
+from audit.statistics.correlation import spearman, spearman_interval
 from audit.statistics.intervals import mean_interval, wilson
 from audit.types import FeatureSet, Floats
 
@@ -21,6 +29,60 @@ COSINE = 0.7
 DRAWS = 200
 _NEAR = 16
 """Chance draws from so many latents on either side in activation mass."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found with one seed."""
+
+    features: FeatureSet
+    sae: SAE
+    fired: Floats
+    """[N, L] mean activation of every latent in each image that no SAE was trained on."""
+
+
+def agreement(first: Found, second: Found, labels: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return by class how far two seeds agree: latent by latent, and in how their sets fire.
+
+    Args:
+        first: With one seed.
+        second: With another seed, found in the same way, and measured on the same images.
+        labels: [N] class of each of these images.
+    """
+    matched = overlaps(first.features, first.sae, second.features, second.sae)
+    for name, one in matched["classes"].items():
+        one |= _correlated(first, second, name, labels)
+    return {**matched, "images": len(first.fired)}
+
+
+def _correlated(
+    first: Found, second: Found, name: str, labels: npt.NDArray[np.int64]
+) -> dict[str, float]:
+    """Return how alike the two sets of a class fire, over images and over those of one class.
+
+    That is the rank correlation of the summed activation of one's strongest latents with that of
+    the other's. All that fires has something in common, so chance is the same with sets of the
+    other SAE drawn at random, that fire as much. These were not chosen for telling the class, and
+    for that alone the two sets would agree: hence the correlation within classes as well.
+    """
+    ours = first.fired[:, first.features.latents[name][:TOP]].sum(axis=1)
+    theirs = second.features.latents[name][:TOP]
+    drawn = _alike(theirs, _mass(second.sae), np.random.default_rng(0))
+    sums = second.fired[:, np.array([theirs, *drawn])].sum(axis=2)
+    told: dict[str, float] = {}
+    for key, groups in (("correlation", np.zeros_like(labels)), ("within", labels)):
+        found, *chance = spearman(ours, sums, groups)
+        if np.isnan(found) or np.isnan(chance).all():
+            continue
+        low, high = spearman_interval(float(found), len(ours) - len(np.unique(groups)) + 1)
+        told |= {
+            key: float(found),
+            f"{key}_low": low,
+            f"{key}_high": high,
+            f"{key}_chance": float(np.nanmean(chance)),
+            f"{key}_chance_high": float(np.nanquantile(chance, 0.975)),
+        }
+    return told
 
 
 def overlaps(first: FeatureSet, sae: SAE, second: FeatureSet, other: SAE) -> dict[str, Any]:
@@ -40,7 +102,7 @@ def overlaps(first: FeatureSet, sae: SAE, second: FeatureSet, other: SAE) -> dic
     generator = np.random.default_rng(0)
     rows = normalize(sae.decoder, dim=1).cpu().double().numpy()
     columns = normalize(other.decoder, dim=1).cpu().double().numpy().T
-    mass = other.mean_activation.cpu().double().numpy()
+    mass = _mass(other)
     classes: dict[str, Any] = {}
     for name in first.classes:
         ours, theirs = first.latents[name][:TOP], second.latents[name][:TOP]
@@ -71,6 +133,10 @@ def overlaps(first: FeatureSet, sae: SAE, second: FeatureSet, other: SAE) -> dic
             "cosine_chance_high": float(np.quantile(nearness, 0.975)),
         }
     return {"top": TOP, "threshold": COSINE, "classes": classes}
+
+
+def _mass(sae: SAE) -> Floats:
+    return np.asarray(sae.mean_activation.cpu().double().numpy())
 
 
 def _alike(latents: tuple[int, ...], mass: Floats, generator: np.random.Generator) -> Any:
