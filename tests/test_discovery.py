@@ -18,7 +18,7 @@ from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.steer import steer
-from audit.spec.feature_sets import Features, SAESpec
+from audit.spec.spec import Features, SAESpec
 
 WANTED = Features.model_construct(
     **{
@@ -185,7 +185,7 @@ def test_two_seeds_find_the_same_latents_and_random_ones_do_not(found):
         assert one["cosine_low"] <= one["cosine"] <= one["cosine_high"]
         assert one["cosine"] > one["cosine_chance_high"]
         assert one["correlation_low"] <= one["correlation"] <= one["correlation_high"]
-        assert one["correlation"] > max(0.7, one["correlation_chance"])
+        assert one["correlation"] > one["correlation_chance_high"]
         assert one["within_low"] <= one["within"] <= one["within_high"]
     for best in found.evidence["best"]:
         assert best["low"] > 0.5, "one latent tells the class, on images it was not chosen on"
