@@ -12,6 +12,7 @@ from audit.images.assignment import Assignment
 from audit.images.drawing import Arm
 from audit.measuring.measurement import measure
 from audit.mitigations.prompt_quota import prompt_quota
+from audit.spec import power
 from audit.spec.planning import plan
 from audit.spec.prompts import Prompt
 from audit.spec.spec import load
@@ -126,3 +127,15 @@ def test_a_gate_on_obedience_needs_prompts_that_ask(tmp_path):
         load(write(tmp_path, changed(occupations__gates=race, occupations__prompts=PROMPTS)))
     both = {"occupations__gates": gate, "occupations__prompts": PROMPTS}
     assert load(write(tmp_path, changed(**both))).benchmarks["occupations"].gates
+
+
+def test_a_plan_counts_for_fairness_only_prompts_that_do_not_ask(tmp_path):
+    spec = load(write(tmp_path, changed(occupations__prompts=PROMPTS)))
+    found = {one.attribute: one.images for one in power.reach(spec.benchmarks["occupations"])}
+    assert found == {"gender": 3, "age": 9, "race": 9}
+    both = {k: v for k, v in PROMPTS["gender"].items() if k != "any"}
+    spec = load(write(tmp_path, changed(occupations__prompts={**PROMPTS, "gender": both})))
+    assert [one.attribute for one in power.reach(spec.benchmarks["occupations"])] == [
+        "age",
+        "race",
+    ]

@@ -69,7 +69,8 @@ def reach(benchmark: Benchmark, *, missing: float = 0.0) -> tuple[Reach, ...]:
     """
     if not benchmark.model:
         return ()
-    return tuple(_reach(name, benchmark, missing) for name in benchmark.attributes)
+    counted = (name for name in benchmark.attributes if _prompts(benchmark, name))
+    return tuple(_reach(name, benchmark, missing) for name in counted)
 
 
 def gates(benchmark: Benchmark, *, missing: float = 0.0) -> tuple[GateReach, ...]:
@@ -99,7 +100,7 @@ def warnings(benchmark: Benchmark) -> Iterator[str]:
 
 def _reach(attribute: str, benchmark: Benchmark, missing: float) -> Reach:
     k = len(benchmark.classes_of(attribute))
-    whole, each = _images(benchmark, missing)
+    whole, each = _images(benchmark, attribute, missing)
     alpha = 1 - benchmark.statistics.level
     return Reach(
         attribute=attribute,
@@ -114,20 +115,27 @@ def _reach(attribute: str, benchmark: Benchmark, missing: float) -> Reach:
     )
 
 
-def _images(benchmark: Benchmark, missing: float) -> tuple[int, int]:
-    prompts = len(benchmark.prompts) or 1
+def _prompts(benchmark: Benchmark, attribute: str | None) -> int:
+    """Return how many prompts count in shares of an attribute: those that ask for no class."""
+    asked = benchmark.asked_of(attribute) if attribute else ()
+    return len(benchmark.prompts) - len(asked) if benchmark.prompts else 1
+
+
+def _images(benchmark: Benchmark, attribute: str | None, missing: float) -> tuple[int, int]:
+    """Return the images of an arm that count for an attribute, and those of each prompt."""
+    prompts = _prompts(benchmark, attribute)
     drawn = benchmark.images_per_prompt if benchmark.prompts else benchmark.images
     each = int(drawn or 0) * (1 - missing)
     return int(each * prompts), int(each)
 
 
 def _gate(gate: Gate, benchmark: Benchmark, missing: float) -> GateReach:
-    whole, each = _images(benchmark, missing)
+    whole, each = _images(benchmark, gate.attribute, missing)
     metric, form = metric_rules.split(gate.metric)
     limit = gate.max if gate.max is not None else gate.min or 0.0
-    prompts = len(benchmark.prompts) or 1
+    prompts = _prompts(benchmark, gate.attribute)
     needed = None
-    if metric in DISCREPANCIES and form != "ppi" and gate.max and gate.attribute:
+    if prompts and metric in DISCREPANCIES and form != "ppi" and gate.max and gate.attribute:
         k = len(benchmark.classes_of(gate.attribute))
         level = 1 - (1 - benchmark.statistics.level) / _tested_together(benchmark)
         if form == "macro":
