@@ -18,7 +18,7 @@ from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.steer import steer
-from audit.spec.spec import Features, SAESpec
+from audit.spec.feature_sets import Features, SAESpec
 
 WANTED = Features.model_construct(
     **{
