@@ -161,6 +161,9 @@ def _closest(source: Source, attribute: str, class_: str) -> str:
     if not known:
         return ""
     arm = min(known, key=lambda a: known[a])
+    before = source.one("fd", source.baseline, attribute, None, probe)
+    if before and before.value is not None and before.value <= known[arm]:
+        return "No arm is closer to the target."
     share = source.one("share", arm, attribute, class_, probe)
     return f"Closest to the target: {arm}, {measured(share)}, discrepancy {number(known[arm])}."
 

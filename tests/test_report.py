@@ -10,12 +10,14 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from report_run import colours, occupations, unconditional
+from report_run import colours, occupations, unconditional, write
 
 from audit.errors import InputError
 from audit.storage import results_file
 from audit.storage.results import Results
+from reports import verdicts
 from reports.render import render
+from reports.source import Source
 
 EVIL = "<script>alert(1)</script>"
 HOSTILE = {
@@ -383,3 +385,12 @@ def test_the_script_is_small_and_allowed_by_its_hash(html):
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in unescape(html)
     assert len(script) < 30_000
+
+
+def test_an_arm_that_is_no_closer_to_the_target_is_not_called_the_closest(tmp_path):
+    """The baseline is even, the only other arm draws nine women in ten."""
+    shares = {"gender": {("-", "none"): (0.5, 0.5), ("-", "worse"): (0.9, 0.1)}}
+    run = write(tmp_path, "portraits", {"-": ""}, ("none", "worse"), shares, 200)
+    (card,) = verdicts.cards(Source.open(run))
+    assert "No arm is closer to the target." in card.lines
+    assert "Closest" not in card.text
