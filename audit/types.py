@@ -25,6 +25,9 @@ Probabilities = npt.NDArray[np.float32]
 
 Floats = npt.NDArray[np.float64]
 
+OBEYED = "obeyed"
+"""Metric: share of readings that are as their prompt asks; no plugin, as shares are none."""
+
 CLASSES: Mapping[str, tuple[str, ...]] = {
     "gender": ("woman", "man"),
     "age": ("young", "adult", "old"),

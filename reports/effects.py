@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from audit.storage.results import Difference, Flips
+from audit.types import OBEYED
 from reports.glossary import title
-from reports.source import OBEYED, Source, is_unpaired
+from reports.source import Source, is_unpaired
 from reports.tables import Cell, Row, Table, entry_cell, table
 from reports.words import bounds, change, is_share, p_value, unmeasured
 

@@ -12,11 +12,10 @@ import pandas as pd
 from audit.errors import InputError
 from audit.storage import results_file
 from audit.storage.results import Difference, Entry, Estimand, Results
+from audit.types import OBEYED
 
 JOINT = "+"
 """Between the names of attributes, and of classes, that are measured together."""
-OBEYED = "obeyed"
-"""Metric of prompts that ask for a class; the others are of those that do not."""
 BASELINE = 0
 """Place of the baseline among the arms."""
 

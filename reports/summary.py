@@ -125,7 +125,7 @@ def forests(source: Source) -> Iterator[Forest]:
             ]
             if not any(entries):  # one that asks for a class
                 continue
-            n = next((e.n for e in entries if e), 0)
+            n = next(e.n for e in entries if e)
             cells = (
                 Cell(source.results.prompts.get(prompt) or prompt),
                 Cell(f"{n:,}", float(n)),

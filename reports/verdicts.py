@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from audit.storage.results import Entry, GateEntry
+from audit.types import OBEYED
 from reports.glossary import title
-from reports.source import OBEYED, Source
+from reports.source import Source
 from reports.tables import Cell, value_cell
 from reports.words import bounds, measured, number, p_value
 

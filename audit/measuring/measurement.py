@@ -28,13 +28,7 @@ from audit.measuring.families import adjust
 from audit.measuring.flips import flips
 from audit.measuring.groups import Group, Scored
 from audit.measuring.joint import joined
-from audit.measuring.obedience import (
-    asking,
-    compare_obedience,
-    counted,
-    measure_obedience,
-    neutral,
-)
+from audit.measuring.obedience import apart, compare_obedience, counted, measure_obedience
 from audit.measuring.people import warn_people
 from audit.measuring.quality import Embeddings, lay_out, measure_quality
 from audit.measuring.quality_changes import compare_quality, warn_quality
@@ -119,7 +113,7 @@ def measure(
     refuse_copies(images, arms, benchmark)
     requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], arms)
     everyone = groups_of(labels, requests, benchmark, arms)
-    groups, asked = neutral(everyone, benchmark), asking(everyone, benchmark)
+    groups, asked = apart(everyone, benchmark)
     together = list(joined(groups))
     cards, level = cards or {}, benchmark.statistics.level
     sampled = design_of(requests, benchmark)

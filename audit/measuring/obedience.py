@@ -16,42 +16,28 @@ from audit.measuring.fairness import measure_shares
 from audit.measuring.groups import Group, Scored
 from audit.measuring.votes import ABSENT, Votes
 from audit.spec.benchmark import Benchmark
-from audit.spec.metric_rules import OBEYED
 from audit.storage.results import Difference, Flips
-from audit.types import Measurement
+from audit.types import OBEYED, Measurement
 
 _AS_ASKED = "as asked"
 
 
-def neutral(groups: Sequence[Group], benchmark: Benchmark) -> list[Group]:
-    """Return groups without the prompts that ask for a class; none where all prompts do."""
-    found = []
-    for group in groups:
-        free = _wanted(group, benchmark) < 0
-        if free.all():
-            found.append(group)
-        elif free.any():
-            found.append(replace(group, votes=_kept(group.votes, free)))
-    return found
+def apart(groups: Sequence[Group], benchmark: Benchmark) -> tuple[list[Group], list[Group]]:
+    """Return the groups of prompts that ask for no class, and those of prompts that do.
 
-
-def asking(groups: Sequence[Group], benchmark: Benchmark) -> list[Group]:
-    """Return, for each group with prompts that ask, whether they got it: one class, or other."""
-    found = []
+    A group of which every prompt asks is among the second alone.
+    """
+    neutral, asking = [], []
     for group in groups:
         wanted = _wanted(group, benchmark)
-        if not (wanted >= 0).any():
+        free = wanted < 0
+        if free.all():
+            neutral.append(group)
             continue
-        votes = _kept(group.votes, wanted >= 0)
-        right = np.where(np.isnan(votes.hard[:, 0]), np.nan, votes.codes == wanted)
-        judged = replace(
-            votes,
-            classes=(_AS_ASKED, "other"),
-            hard=np.stack([right, 1 - right], axis=1),
-            soft=None,
-        )
-        found.append(replace(group, votes=judged, target=np.array([1.0, 0.0])))
-    return found
+        if free.any():
+            neutral.append(replace(group, votes=_kept(group.votes, free)))
+        asking.append(_judged(group, wanted))
+    return neutral, asking
 
 
 def measure_obedience(groups: Sequence[Group]) -> Iterator[Scored]:
@@ -88,6 +74,16 @@ def _wanted(group: Group, benchmark: Benchmark) -> npt.NDArray[np.int64]:
         for prompt in group.requests.prompts
     ]
     return np.array(codes, np.int64)[group.requests.prompt]
+
+
+def _judged(group: Group, wanted: npt.NDArray[np.int64]) -> Group:
+    """Return whether prompts that ask got it: read as asked is one class, the rest another."""
+    votes = _kept(group.votes, wanted >= 0)
+    right = np.where(np.isnan(votes.hard[:, 0]), np.nan, votes.codes == wanted)
+    judged = replace(
+        votes, classes=(_AS_ASKED, "other"), hard=np.stack([right, 1 - right], axis=1), soft=None
+    )
+    return replace(group, votes=judged, target=np.array([1.0, 0.0]))
 
 
 def _kept(votes: Votes, rows: npt.NDArray[np.bool_]) -> Votes:

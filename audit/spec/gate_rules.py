@@ -7,7 +7,6 @@ from audit.errors import unknown
 from audit.registry import plugins
 from audit.spec import metric_rules
 from audit.spec.metric_rules import (
-    OBEYED,
     OF_REFERENCES,
     OVER_PROMPTS,
     SHARES,
@@ -16,6 +15,7 @@ from audit.spec.metric_rules import (
     labels,
 )
 from audit.spec.schema import Mistake
+from audit.types import OBEYED
 
 Found = Iterator[Mistake]
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from audit.errors import unknown
 from audit.registry import plugins
+from audit.types import OBEYED
 
-OBEYED = "obeyed"
-"""Share of the readings that are as their prompt asked, which is no plugin either."""
 SHARES = frozenset({"share", "share_soft", "share_corrected", "share_ppi"})
 """Metrics of a class, which are no plugins."""
 OF_REFERENCES = frozenset(

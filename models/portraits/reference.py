@@ -19,7 +19,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from models.portraits.dataset import Renders, load
-from models.portraits.redraw import BATCH, redraw
+from models.portraits.redraw import redraw
 from models.portraits.train.planting import decoded, encoded
 from models.portraits.truth import population, weights
 
@@ -58,12 +58,9 @@ def pack(renders: Renders, path: Path) -> None:
 def redrawn(renders: Renders) -> Renders:
     """Return renders as the shipped unconditional model redraws them."""
     pipe = DiffusionPipeline.from_pretrained(FOLDER.with_name("unconditional")).to(torch.float32)
-    latents = torch.cat(
-        [encoded(renders.images[i : i + BATCH], pipe.vqvae) for i in range(0, len(renders), BATCH)]
-    )
+    latents = encoded(renders.images, pipe.vqvae)
     drawn = redraw(pipe, latents, FIRST, torch.Generator().manual_seed(0))
-    images = [decoded(some, pipe.vqvae) for some in torch.split(drawn, BATCH)]
-    return Renders(np.concatenate(images), renders.labels)
+    return Renders(decoded(drawn, pipe.vqvae), renders.labels)
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from models.portraits.truth import COLUMNS, occupations, population, weights
 
 DROPPED = 0.1
 """Share of captions left out, so that guidance has an unconditional branch."""
+BATCH = 128
+"""Images that go through the autoencoder at a time."""
 NEUTRAL = 0.5
 """Share of neutral captions, which carry the planted bias; the others name attributes."""
 
@@ -92,11 +94,8 @@ def encode(renders: Renders, vae: AutoencoderTiny, cache: Path) -> Tensor:
         kept: Tensor = torch.load(cache, weights_only=True)
         if kept.shape[1] == len(renders):
             return kept
-    sides = []
-    for images in (renders.images, renders.images[:, :, ::-1]):
-        parts = [encoded(images[i : i + 128], vae).half() for i in range(0, len(images), 128)]
-        sides.append(torch.cat(parts))
-    latents = torch.stack(sides)
+    sides = (renders.images, renders.images[:, :, ::-1])
+    latents = torch.stack([encoded(images, vae).half() for images in sides])
     torch.save(latents, cache)
     return latents
 
@@ -104,14 +103,19 @@ def encode(renders: Renders, vae: AutoencoderTiny, cache: Path) -> Tensor:
 @torch.inference_mode()
 def encoded(images: Images, vae: AutoencoderTiny) -> Tensor:
     """Return the latents [N, C, h, w] of images [N, H, W, 3]."""
-    plain = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
-    latents: Tensor = vae.encode(plain / 127.5 - 1).latents
-    return latents
+    parts = []
+    for start in range(0, len(images), BATCH):
+        some = np.ascontiguousarray(images[start : start + BATCH])
+        plain = torch.from_numpy(some).permute(0, 3, 1, 2).float()
+        parts.append(vae.encode(plain / 127.5 - 1).latents)
+    return torch.cat(parts)
 
 
 @torch.inference_mode()
 def decoded(latents: Tensor, vae: AutoencoderTiny) -> Images:
     """Return the images [N, H, W, 3] of latents [N, C, h, w]."""
-    plain = vae.decode(latents).sample.clamp(-1, 1).permute(0, 2, 3, 1)
-    images: Images = ((plain + 1) * 127.5).round().byte().numpy()
-    return images
+    parts = []
+    for some in torch.split(latents, BATCH):
+        plain = vae.decode(some).sample.clamp(-1, 1).permute(0, 2, 3, 1)
+        parts.append(((plain + 1) * 127.5).round().byte().numpy())
+    return np.concatenate(parts)
