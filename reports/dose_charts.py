@@ -66,7 +66,8 @@ def doses(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) ->
             f"{identifier}-dose-{row}",
             f"Steered to {class_}: dose and response",
             f"Images steered to {class_} and read as {class_}, at scale {drawn[0].x[0]:g} to "
-            f"{drawn[0].x[-1]:g}, where 1 adds what a latent typically shows. {moves}.",
+            f"{drawn[0].x[-1]:g}, where 1 takes latents from what they typically show in images "
+            f"of the others to what they show in images of {class_}. {moves}.",
             ("scale", f"share read as {class_}", "share"),
             drawn,
         )

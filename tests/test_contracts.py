@@ -127,7 +127,9 @@ def dissection(model):
         latents={"woman": (0, 1), "man": (2, 3)},
         effects={"woman": (2.0, 1.0), "man": (2.0, 1.0)},
     )
-    return Dissection(features, sae, heads, torch.ones(2, sizes[0] // sae.config["width"], 32))
+    typical = torch.ones(2, sizes[0] // sae.config["width"], 32)
+    typical[0, :, 2:4] = typical[1, :, :2] = 0
+    return Dissection(features, sae, heads, typical)
 
 
 @pytest.mark.parametrize("name", sorted(plugins("mitigations")))

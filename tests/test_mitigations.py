@@ -48,7 +48,9 @@ def found():
         "light", CLASSES, "block", "planted", sae.fingerprint, "by-hand",
         {"dark": (8,), "bright": (0,)}, {"dark": (1.0,), "bright": (1.0,)},
     )  # fmt: skip
-    return Dissection(features, sae, heads, torch.ones(2, SIDE**2, WIDTH))
+    typical = torch.ones(2, SIDE**2, WIDTH)
+    typical[0, :, 0] = typical[1, :, 8] = 0
+    return Dissection(features, sae, heads, typical)
 
 
 def light(mitigation, count=60):
@@ -123,8 +125,10 @@ def test_random_latents_do_not_move_what_the_found_ones_move(found):
 
 def test_random_latents_are_others_of_like_mass(found):
     mass = found.sae.mean_activation
-    drawn = random_features(features=found, target=EVEN, scale=2.0).edit.latents
+    control = random_features(features=found, target=EVEN, scale=2.0).edit
+    drawn, replaced = control.latents, steer(features=found, target=EVEN, scale=2.0).edit
     assert not {0, 8} & set(drawn.tolist())
+    assert torch.equal(control.amounts.sum(-1), replaced.amounts.sum(-1)), "by equal amounts"
     assert float(mass[drawn].sum()) == pytest.approx(float(mass[[0, 8]].sum()), rel=0.1)
     others = random_features(features=found, target=EVEN, scale=2.0, draws=1).edit.latents
     assert drawn.tolist() != others.tolist()

@@ -9,7 +9,7 @@ from diffusers import DPMSolverMultistepScheduler
 from torch import nn
 
 from models.portraits.redraw import redraw_from
-from models.portraits.train import architectures
+from models.portraits.train import architectures, objective
 from models.portraits.train.autoencoder import CHANNELS, Standardised, build
 from models.portraits.train.loop import cosine, follow, train
 from models.portraits.train.objective import Velocity, weight
@@ -213,3 +213,13 @@ def test_what_is_redrawn_is_what_the_model_believes(first):
     pipe = SimpleNamespace(scheduler=scheduler, unet=knowing)
     drawn = redraw_from(pipe, clean, first, torch.Generator().manual_seed(1))
     assert torch.allclose(drawn, clean, atol=1e-3)
+
+
+def test_faces_are_drawn_most_often_and_no_step_is_left_out():
+    drawn = objective.levels((torch.arange(4000) + 0.5) / 4000)
+    low, high = objective.FACES
+    often = ((drawn > low) & (drawn < high)).float().mean()
+    even = 1 - objective.OFTEN
+    assert often == pytest.approx(objective.OFTEN + even * (high - low), abs=1e-3)
+    counts = torch.histc(drawn, bins=20, min=0, max=1)
+    assert counts.min() == pytest.approx(even * 4000 / 20, abs=1)

@@ -34,10 +34,10 @@ from audit.types import Model, Probe
 
 SCHEME = 4
 """Enters the name of the folder; raised when this code finds other things in the same model."""
-EVIDENCE = 1
+EVIDENCE = 2
 """Enters the name of a dissection alone; raised when it tells more of the same recording."""
-SCALES = (0.5, 1.0, 1.5, 2.0, 3.0)
-"""Of the dose-response, in units of what a latent typically shows in images of its class."""
+SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)
+"""Of the dose-response, in units of what tells images of a class from others, by latent."""
 DOSE_IMAGES = 40
 """Images steered with each scale, to every class equally often."""
 log = logging.getLogger(__name__)

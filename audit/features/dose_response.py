@@ -62,7 +62,7 @@ def with_doses(
     measured = tuple(response.dose for response in responses)
     evidence = {
         **found.evidence,
-        "dosed": {"mode": "add", "others": 0.0, "scales": list(map(float, doses))},
+        "dosed": {"mode": "add", "scales": list(map(float, doses))},
         "doses": [response.plain() for response in responses],
         "control_doses": [response.plain() for response in control],
         "response": _fitted(measured, found.features.classes),

@@ -56,7 +56,7 @@ def random_features(
     draws: int = 0,
     seed: int = 0,
 ) -> LatentSteering:
-    """Steer as `steer` does, with random latents of the same activation mass.
+    """Steer as `steer` does, by the same amounts, with random latents of the same activation mass.
 
     Its options are those of `steer` that a control has a use for, and mean the same.
 
@@ -81,7 +81,11 @@ def random_features(
 
 
 def _random_latents(features: Dissection, generator: np.random.Generator) -> Dissection:
-    """Return a feature set of other latents, each with about the mass of the one it replaces."""
+    """Return a feature set of other latents, each with about the mass of the one it replaces.
+
+    Each is edited as the one it replaces would be: by its own difference between the classes it
+    would hardly be edited at all, which would make a control that can only succeed.
+    """
     found = features.features
     mass = features.sae.mean_activation.double().cpu().numpy()
     taken = {latent for ids in found.latents.values() for latent in ids}
@@ -92,7 +96,7 @@ def _random_latents(features: Dissection, generator: np.random.Generator) -> Dis
             f"random-features: needs {needed} latents that fire beside the feature set, and only"
             f" {len(free)} do: keep fewer, with `top`"
         )
-    latents = {}
+    latents, typical = {}, features.typical.clone()
     for name, ids in found.latents.items():
         chosen = []
         for latent in ids:
@@ -101,4 +105,6 @@ def _random_latents(features: Dissection, generator: np.random.Generator) -> Dis
             chosen.append(int(generator.choice(near)))
             free.remove(chosen[-1])
         latents[name] = tuple(chosen)
-    return replace(features, features=replace(found, latents=latents, ranking="random"))
+        typical[..., chosen] = features.typical[..., list(ids)]
+    control = replace(found, latents=latents, ranking="random")
+    return replace(features, features=control, typical=typical)

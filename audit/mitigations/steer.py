@@ -1,8 +1,8 @@
 """Steer images to the target shares by the SAE latents that carry an attribute.
 
 Source: DiffLens, Shi et al. 2025 (arXiv:2503.20483). Here the class is drawn per image, and what
-is added is what the latents typically show in images of that class: multiplying acts only on
-latents that already fire, which are few in an image of another class.
+is added is what the latents typically show more of in images of that class than in the others:
+multiplying acts only on latents that already fire, which are few in an image of another class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,13 @@ from audit.storage.weights import fingerprint
 from audit.types import FeatureSet, Model
 
 MODES = ("multiply", "add", "assign")
-_DOSED = ("add", 0, None, None, 0, 1, False, False)
+_DOSED = ("add", None, None, None, 0, 1, False, False)
 """What a dose-response is of: the options of `steer`, in the order in which it asks."""
+_LEAST = 1e-9
+"""Keeps a ratio finite where a latent never fires."""
 _ONLY_ALL = (
     "steer: `scale: auto` is calibrated for mode add of all latents at all positions and steps,"
-    " others removed, without asyrp; give a number"
+    " without asyrp or `others`; give a number"
 )
 
 
@@ -89,15 +91,17 @@ def steer(
         features: The feature set.
         target: By attribute: the share wanted of each class.
         scale: One for all classes, or one for each by name. For `multiply` 1 changes nothing. For
-            `add` it is in units of what each latent shows at each position in images of the class.
-            `auto` takes the smallest scale that is expected to bring the debiased FD within
-            `limit`, by a curve through the dose-response on held-out seeds, and steers to each
-            class as often as the response there asks for.
+            `add` 1 takes each latent at each position from what it typically shows in images of
+            the other classes to what it shows in images of the class. `auto` takes the smallest
+            scale that is expected to bring the debiased FD within `limit`, by a curve through the
+            dose-response on held-out seeds, and steers to each class as often as the response
+            there asks for.
         limit: On the debiased FD, for `auto`.
         mode: `add`; `multiply`, the default form of DiffLens; `assign` sets latents to the scale,
             which is what DiffLens' code for Stable Diffusion calls adding.
         others: Factor of the latents of all other classes: 1 leaves and 0 removes them. If not
-            given, `add` removes them and the other modes leave them.
+            given, `add` weakens them as far as images of the class show less of them, and the
+            other modes leave them.
         start: Where in sampling steering starts; 0 is the noisiest step.
         stop: Where it ends; 1 is the last step.
         positions: Positions edited, in reading order; all if not given.
@@ -116,7 +120,7 @@ def steer(
     assignment = drawn(found, target, seed, draw)
     calibration: Calibration | None = None
     if scale == "auto":
-        asked = (mode, others or 0, top, positions, start, stop, asyrp, leak_decoder_bias)
+        asked = (mode, others, top, positions, start, stop, asyrp, leak_decoder_bias)
         calibration = _calibrated(features, assignment.shares, limit, asked)
         scale = calibration.chosen.scale
         assignment = drawn(found, {found.attribute: calibration.shares}, seed, draw)
@@ -170,15 +174,20 @@ def _change(
     """
     found = features.features
     latents = sorted({latent for ids in found.latents.values() for latent in ids[:top]})
-    factors = torch.ones(len(found.classes), len(latents))
     typical = features.typical[..., latents]
+    factors = torch.ones(len(found.classes), len(latents))
     amounts = torch.zeros_like(typical)
-    left = others if others is not None else 0.0 if mode == "add" else 1.0
     for row, (name, scale) in enumerate(scales.items()):
         own = [latents.index(latent) for latent in found.latents[name][:top]]
-        factors[row] = left
+        elsewhere = torch.cat([typical[:row], typical[row + 1 :]]).mean(dim=0)
+        if others is not None:
+            factors[row] = others
+        elif mode == "add":
+            less = 1 - typical[row].mean(dim=0) / elsewhere.mean(dim=0).clamp(min=_LEAST)
+            factors[row] = (1 - scale * less.clamp(min=0)).clamp(min=0)
         factors[row, own] = {"multiply": scale, "add": 1.0, "assign": 0.0}[mode]
-        if mode != "multiply":
-            unit = typical[row, :, own] if mode == "add" else 1.0
-            amounts[row, :, own] = scale * unit
+        if mode == "add":
+            amounts[row, :, own] = scale * (typical[row] - elsewhere).clamp(min=0)[:, own]
+        elif mode == "assign":
+            amounts[row, :, own] = scale
     return latents, factors, amounts

@@ -29,17 +29,17 @@ NEUTRAL = 0.3
 
 
 def configuration(vocabulary: int, end: int) -> dict[str, object]:
-    """Return open_clip's configuration: a ResNet and a text transformer, 2 M parameters."""
+    """Return open_clip's configuration: a ResNet and a text transformer, 1.3 M parameters."""
     return {
         "embed_dim": 64,
-        "vision_cfg": {"layers": [1, 2, 2, 1], "width": 16, "image_size": RESOLUTION},
+        "vision_cfg": {"layers": [1, 2, 2, 1], "width": 12, "image_size": RESOLUTION},
         "text_cfg": {
             "context_length": TOKENS,
             "vocab_size": vocabulary,
             "hf_tokenizer_name": "tokenizer",  # open_clip then reads the tokenizer beside its file
             "width": 128,
             "heads": 4,
-            "layers": 3,
+            "layers": 2,
             "pool_type": "eos",
             "eos_id": end,
         },
