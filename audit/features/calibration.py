@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from audit.errors import SpecError
 from audit.features.dissection import Dose
@@ -31,6 +31,8 @@ SLACK = 0.01
 _PRIOR = 3.0
 """Standard deviation of intercepts and slopes: no share is certain before an image is drawn."""
 _DRAWS = 400
+_OFFERED = 20_000
+"""Draws of the approximation, of which the posterior's are chosen."""
 _NEWTON = 50
 
 
@@ -86,7 +88,10 @@ class Calibration:
 
 
 def fit(doses: Sequence[Dose]) -> Response:
-    """Fit the curves to counts: maximum a posteriori, and draws from Laplace's approximation.
+    """Fit the curves to counts, and draw from what the counts leave open (the posterior).
+
+    Drawn from Laplace's approximation and weighted by importance: where every image follows, the
+    approximation alone would allow curves that fall, which the counts do not.
 
     Args:
         doses: With the same classes; a class that nothing was steered to is left wide open.
@@ -115,8 +120,13 @@ def _row(counts: Floats, design: Floats, generator: np.random.Generator) -> Floa
         if np.abs(step).max() < 1e-9:
             break
     root = np.linalg.cholesky(np.linalg.inv(hessian))
-    noise = generator.standard_normal((_DRAWS, 2 * k))
-    return np.asarray((theta + noise @ root.T).reshape(_DRAWS, k, 2))
+    noise = generator.standard_normal((_OFFERED, 2 * k))
+    offered = theta + noise @ root.T
+    curves = offered.reshape(-1, k, 2)
+    told = log_softmax(np.einsum("di,rki->rdk", design, curves), axis=2)
+    posterior = (told * counts).sum(axis=(1, 2)) - ((offered / _PRIOR) ** 2).sum(axis=1) / 2
+    weights = softmax(posterior + (noise**2).sum(axis=1) / 2)
+    return np.asarray(curves[generator.choice(_OFFERED, _DRAWS, p=weights)])
 
 
 def reach(response: Response, scale: float, target: Floats) -> Point:
