@@ -23,6 +23,15 @@ from audit.interrupts import Interrupted, interruptible
 from audit.redaction import redacted
 
 BUG, INTERRUPTED = 70, 130
+HELP = """Audit diffusion models for social bias: `run` draws, reads, measures and reports.
+
+Start with `init`, which writes a spec to fill in. What can follow a command is in
+`bias-audit COMMAND --help`.
+
+Exit status: 0 finished, gates passed; 1 a gate failed; 2 usage or spec; 3 an input is corrupt or
+does not fit; 4 incomplete or inconclusive; 5 environment or resource; 6 refused for safety; 70 a
+bug; 130 and 143 interrupted. These flags may stand anywhere:
+"""
 FLAGS = ("--json", "--quiet", "-q", "--verbose", "-v", "-vv", "--no-color")
 """May stand anywhere on the line."""
 
@@ -80,7 +89,7 @@ def _report_bug(bug: Exception, speaker: Console) -> NoReturn:
 
 app = typer.Typer(
     cls=Commands,
-    help=__doc__,
+    help=HELP,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -61,11 +61,11 @@ def options(factory: Callable[..., Any]) -> dict[str, Option]:
 
 
 @cache
-def _definition(kind: str, name: str) -> ast.FunctionDef | None:
-    """Return the factory of a plugin as its source defines it, without running it.
+def _definition(kind: str, name: str) -> ast.FunctionDef | ast.Assign | None:
+    """Return a plugin as its source defines it, without running it: a factory, or a constant.
 
     A plugin may import torch, which takes seconds; to check a spec or to list names should not.
-    None where the source does not show a plain function.
+    None where the source shows neither.
     """
     entry = plugins(kind).get(name)
     if entry is None:
@@ -76,14 +76,18 @@ def _definition(kind: str, name: str) -> ast.FunctionDef | None:
         body = ast.parse(source).body
     except (ImportError, OSError, SyntaxError, UnicodeDecodeError):
         return None
-    functions = (node for node in body if isinstance(node, ast.FunctionDef))
-    return next((node for node in functions if node.name == entry.attr), None)
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == entry.attr:
+            return node
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == entry.attr:
+            return node
+    return None
 
 
 def declared(kind: str, name: str) -> Mapping[str, Option] | None:
     """Return the options that a plugin's source declares; None where only `build` can say."""
     node = _definition(kind, name)
-    if node is None:
+    if not isinstance(node, ast.FunctionDef):
         return None
     pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
     return {
@@ -93,9 +97,13 @@ def declared(kind: str, name: str) -> Mapping[str, Option] | None:
 
 
 def summary(kind: str, name: str) -> str:
-    """Return the first line of a factory's docstring, or nothing."""
+    """Return the first line of a factory's docstring, or the source of a metric; else nothing."""
     node = _definition(kind, name)
-    return ((ast.get_docstring(node) if node else None) or "").partition("\n")[0]
+    if isinstance(node, ast.FunctionDef):
+        return (ast.get_docstring(node) or "").partition("\n")[0]
+    given = node.value.keywords if node and isinstance(node.value, ast.Call) else []
+    sources = (ast.literal_eval(option.value) for option in given if option.arg == "source")
+    return str(next(sources, ""))
 
 
 def mistakes(

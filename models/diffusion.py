@@ -39,7 +39,9 @@ def diffusion(
     negative_prompt: str | None = None,
     device: str = "cpu",
 ) -> "DiffusionModel":
-    """Find a pipeline of diffusers; weights are read from safetensors alone, remote code never.
+    """Any diffusers pipeline: a folder, a hub id, or embedded, such as portraits/unconditional.
+
+    Weights are read from safetensors alone, and remote code is never run.
 
     Args:
         pipeline: A folder with a `model_index.json`; the name of an embedded pipeline, such as

@@ -90,7 +90,7 @@ def clip(
     abstain: float = 0.0,
     device: str = "cpu",
 ) -> ClipProbe:
-    """Build the zero-shot probe.
+    """Any attribute, zero-shot: the class whose words a CLIP model finds nearest to the image.
 
     Args:
         model: `portraits/clip`, a folder in open_clip's local form, a hub id, or an architecture

@@ -40,7 +40,7 @@ def constant(
     classes: Sequence[str] = ("woman", "man"),
     answer: str = "pixel",
 ) -> ConstantProbe:
-    """Build the constant probe.
+    """Always the same answer, or that of one pixel: to try specs and to test with.
 
     Args:
         attribute: What it claims to read.

@@ -159,7 +159,7 @@ def deepface(
     abstain: float = 0.0,
     device: str = "cpu",
 ) -> DeepFaceProbe:
-    """Build the deepface probe.
+    """Gender, age and race by the networks of DeepFace, from weights that you have.
 
     Args:
         weights: Folder with the ONNX files of deepface; nothing is downloaded.

@@ -71,7 +71,7 @@ def _reader() -> Any:
 
 
 def dlib(*, abstain: float = 0.0) -> DlibProbe:
-    """Build the dlib probe.
+    """Gender and age of the largest face, by networks that come with the installation.
 
     Args:
         abstain: Below this P(gender) the probe declines; 0 reads every face.

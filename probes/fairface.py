@@ -140,7 +140,7 @@ def fairface(
     abstain: float = 0.0,
     device: str = "cpu",
 ) -> FairFaceProbe:
-    """Build the FairFace probe.
+    """Gender, age and race by the FairFace network, from weights that you have.
 
     Args:
         weights: The safetensors file; nothing is downloaded and no pickle is read.

@@ -59,7 +59,7 @@ class PortraitsProbe:
 
 
 def portraits(*, abstain: float = 0.0, weights: str = "", device: str = "cpu") -> PortraitsProbe:
-    """Build the probe of the embedded world.
+    """Gender, age, race and occupation of rendered portraits, by the embedded classifier.
 
     Args:
         abstain: Below this largest probability the probe declines; 0 reads every image.

@@ -136,7 +136,7 @@ def _one_hot(angles: Floats) -> Probabilities:
 
 
 def skin_tone(*, region: str = "face", farthest: float = 20.0) -> SkinToneProbe:
-    """Build the skin-tone probe.
+    """Monk tone and ITA of the face's pixels, by colour science and no network.
 
     Args:
         region: `face` finds and aligns the face; `center` takes the middle half of each side.

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -80,6 +81,25 @@ def test_plan_counts_what_would_be_drawn(here, capsys):
     assert run("run", "--dry-run") == 0
     assert "portraits" in capsys.readouterr().out
     assert list(here.iterdir()) == [here / "benchmarks.yaml"]
+
+
+def test_plan_counts_what_feature_sets_are_found_with(capsys):
+    shipped = str(Path(__file__).parents[1] / "benchmarks.yaml")
+    assert run("plan", "portraits", "--spec", shipped, "--json") == 0
+    [plan] = json.loads(capsys.readouterr().out)["plans"]
+    assert plan["features"] == {"portraits-gender": 320}
+    assert run("plan", "portraits", "--spec", shipped) == 0
+    assert "portraits-gender is found first: 320 images" in capsys.readouterr().out
+
+
+def test_list_says_what_each_plugin_does_without_loading_it(here, capsys):
+    assert run("list", "metrics", "--json") == 0
+    abouts = {m["name"]: m["about"] for m in json.loads(capsys.readouterr().out)["metrics"]}
+    assert abouts["fd"].startswith("Choi et al. 2020"), "a metric says its source"
+    assert not [about for about in abouts.values() if about.startswith("audit.metrics")]
+    assert run("list", "probes", "--json") == 0
+    abouts = {p["name"]: p["about"] for p in json.loads(capsys.readouterr().out)["probes"]}
+    assert abouts["dlib"].startswith("Gender and age"), "a factory its first line"
 
 
 def test_plan_warns_of_prompts_that_are_cut(here, capsys):

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from audit.spec.spec import Spec
 
 LISTS = ("benchmarks", *KINDS, "prompt-sets", "runs")
+REACH = (
+    "detects fd: the smallest FD that so many images tell from a fair model's in 80 % of runs,"
+    " over all prompts and in one; fair up to: 95 % of fair models stay under it"
+)
 STARTER = Path(__file__).with_name("starter.yaml")
 
 
@@ -80,7 +84,14 @@ def plan(
         " machine may be far from: --seconds, --kilobytes"
     )
     lines = [*table(work), assumed]
-    lines += ["", *table(reach)] if len(reach) > 1 else []
+    sought = {name: images for one in plans for name, images in one["features"].items()}
+    lines += [
+        f"unless the store has it, {name} is found first: {images} images to dissect the model,"
+        " and about as many again to choose where and how strongly to steer"
+        for name, images in sought.items()
+    ]
+    if len(reach) > 1:
+        lines += ["", *table(reach), REACH]
     rates = {"seconds_per_image": seconds, "bytes_per_image": 1000 * kilobytes}
     console(ctx).data(lines, {"plans": plans, "assumed": rates, "warnings": warnings})
     if strict and warnings:
@@ -104,6 +115,11 @@ def _planned(
         "prompts": [prompt.id for prompt in work.prompts],
         "requests": len(work.requests),
         **asdict(left),
+        "features": {
+            component.features: spec.features[component.features].images
+            for component in benchmark.mitigations
+            if component.features
+        },
         "reach": [asdict(one) for one in power.reach(benchmark)],
         "long_prompts": [prompt.id for prompt in planning.long_prompts(work)],
     }

@@ -14,8 +14,6 @@ from scipy import special
 from audit.statistics.discrepancy import distance
 from audit.types import Floats, Metric
 
-CHOI = "Choi et al. 2020, Fair Generative Modeling via Weak Supervision, arXiv 1910.12008"
-
 
 def fd_debiased(p: Floats, cov: Floats, target: Floats) -> Floats:
     """Return the root of the debiased square, 0 where that is negative."""
@@ -90,7 +88,12 @@ of_shares = partial(
 )
 """What most of them are: a distance from the target, whose interval comes by `inversion`."""
 
-FD = of_shares("fd", function=distance, range=(0.0, 2**0.5), source=CHOI)
+FD = of_shares(
+    "fd",
+    function=distance,
+    range=(0.0, 2**0.5),
+    source="Choi et al. 2020, Fair Generative Modeling via Weak Supervision, arXiv 1910.12008",
+)
 FD_SOFT = of_shares(
     "fd_soft",
     function=distance,
