@@ -69,7 +69,7 @@ def shares(groups: Mapping[str, Sequence[Mark]], target: Mapping[str, float]) ->
 
 
 def intervals(marks: Sequence[Mark], unit: str, *, places: Sequence[int] = ()) -> Figure:
-    """Draw one dot with its interval for each arm, the null band grey behind it.
+    """Draw one dot with its interval for each arm, the null band outlined behind it.
 
     Args:
         marks: in the order of the rows; where one lies below 0, a line marks it.
@@ -85,7 +85,7 @@ def intervals(marks: Sequence[Mark], unit: str, *, places: Sequence[int] = ()) -
     for row, mark in enumerate(marks):
         colour, marker = style(places[row] if places else row)
         if mark.null is not None:
-            axes.barh(row, mark.null, height=0.86, color=BAND, zorder=1)
+            axes.barh(row, mark.null, height=0.86, color=BAND, ec=MUTED, lw=0.8, zorder=1)
         if mark.value is None:
             axes.text(left, row, " not measured", color=MUTED, va="center")
             continue
