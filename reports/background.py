@@ -78,7 +78,8 @@ def _asked(source: Source, attribute: str) -> str:
     )
     some = f"{ask:,} of {len(source.by_prompt):,} prompts ask" if ask else "The prompts ask"
     classes = f" ({listed(found)})" if (found := source.classes(attribute)) else ""
-    counted = "" if attribute in source.attributes else " They count in no share: there is none."
+    measured = attribute in source.attributes
+    counted = "" if measured else " No share of it is measured: every prompt asks."
     return (
         f"{some} for someone of a class{classes}. Measured is how many of their images are read "
         f"as asked, by {listed(source.probes(attribute))}.{counted}"

@@ -29,7 +29,18 @@ class Card:
 
 
 def cards(source: Source) -> Iterator[Card]:
-    """Yield each attribute: where the baseline stands, and which arm is shown to be closer."""
+    """Yield each attribute: where the baseline stands, and which arm is shown to be closer.
+
+    First what prompts ask for, where gates or feature sets are about that.
+    """
+    aimed = [a for a in source.asked if a in source.aimed and a not in source.attributes]
+    rest = [a for a in source.asked if a not in aimed]
+    yield from (_as_asked(source, attribute) for attribute in aimed)
+    yield from _shares(source)
+    yield from (_as_asked(source, attribute) for attribute in rest)
+
+
+def _shares(source: Source) -> Iterator[Card]:
     for attribute in source.attributes:
         probe, target = source.probe(attribute), source.target(attribute)
         shares = {
@@ -63,8 +74,6 @@ def cards(source: Source) -> Iterator[Card]:
         chance = _by_chance(source, attribute, pooled=macro is not None)
         lines = (*first, chance, closest(source, attribute, class_))
         yield Card(attribute, figure, tuple(line for line in lines if line))
-    for attribute in source.asked:
-        yield _as_asked(source, attribute)
 
 
 def _macro(source: Source, arm: str, attribute: str) -> Entry | None:

@@ -206,6 +206,8 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure
 
 def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, at: float | None = None) -> Figure:
     """Draw lines with their bands; a control is dashed and grey. `at`: a vertical line."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = blank(250 + 17 * math.ceil(len(lines) / 2))
     axes.grid(axis="y", color=GRID, lw=0.8)
     if at is not None:
@@ -220,6 +222,8 @@ def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, at: float | None
         )
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, lw=0)
+    if all(float(x).is_integer() for line in lines for x in line.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=one_line(x_unit, 60), ylabel=one_line(y_unit, 46))
     axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
     if len(lines) > 1:

@@ -43,9 +43,10 @@ def _of_probe(source: Source, probe: str, by_attribute: dict[str | None, list[St
         if total:
             share = number(unread(mine) / total, "share")
             told.append(f"{unread(mine):,} of {total:,} ({share}) under {arm}")
-    most = " most of all" if len(by_attribute) > 1 and unread(by_attribute[attribute]) else ""
-    of = f" {attribute}{most}" if attribute else ""
-    return f"{probe} did not read{of}: {listed(told)}." if told else ""
+    of = f" of {attribute}" if attribute else ""
+    most = len(by_attribute) > 1 and unread(by_attribute[attribute])
+    which = ", which it misses most" if most else ""
+    return f"Without a reading by {probe}{of}{which}: {listed(told)}." if told else ""
 
 
 def bounds(source: Source) -> Table | None:

@@ -5,6 +5,7 @@ number; what it shows stands in `results.json`. Its security policy allows the s
 script by their hashes, pictures that are inside the page, and nothing else.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from reports.glossary import base
 from reports.source import Source
 from reports.thumbnails import Thumbnails
 from reports.words import clipped, dated, listed
+
+log = logging.getLogger(__name__)
 
 BUDGET = 8_000_000
 """Bytes of pictures in a page; with figures and tables the page stays below 15 MB."""
@@ -104,6 +107,14 @@ def _pictures(source: Source) -> dict[str, Any]:
         judged = judged[judged["probe"] == source.probe(source.attributes[0])]
     pictured = not source.images.empty and source.images["path"].fillna("").ne("").any()
     pairs = gallery.rows(source.images, judged, source.arms, thumbnails) if pictured else []
+    if thumbnails.lost:
+        log.warning(
+            "warning: the report of %s lacks pictures that its tables name: %d could not be read "
+            "from its store (%s); put the store back where the run left it and render again",
+            source.results.benchmark,
+            thumbnails.lost,
+            source.manifest.get("store") or ".bias-audit",
+        )
     return {
         "walls": walls,
         "features": features,
