@@ -162,6 +162,7 @@ def _closer(source: Source, attribute: str, class_: str, arm: str) -> tuple[floa
         ),
         None,
     )
+    start = source.one("fd", source.baseline, attribute, None, probe)
     if fd is None or fd.value is None or moved is None or moved.ci_high is None:
         return None
     share = source.one("share", arm, attribute, class_, probe)
@@ -170,7 +171,9 @@ def _closer(source: Source, attribute: str, class_: str, arm: str) -> tuple[floa
         f"{measured(share)} {class_}; {of} {change(moved.value)} "
         f"{bounds(moved.ci_low, moved.ci_high)}"
     )
-    return (fd.value, told) if moved.ci_high < 0 else None
+    # Pairs that one arm could not read are in no change: the arm as a whole must be nearer too.
+    nearer = start is not None and start.value is not None and fd.value < start.value
+    return (fd.value, told) if nearer and moved.ci_high < 0 else None
 
 
 def _as_asked(source: Source, attribute: str) -> Card:

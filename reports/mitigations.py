@@ -50,7 +50,9 @@ def columns(source: Source) -> Iterator[Column]:
         yield from _fairness(source, attribute)
     if guided:
         judged = tuple(Cell("yes" if arm in guided else "no") for arm in source.arms)
-        yield Column("judged_by_its_guide", "Judged by its guide", judged, words=True)
+        yield Column(
+            "judged_by_its_guide", "Judged by its guide", judged, words=True, group="judge"
+        )
     for attribute in source.asked:
         key, head = f"{OBEYED}.{attribute}", f"{attribute.capitalize()}, as asked"
         yield _entries(source, key, head, OBEYED, attribute, source.probe(attribute))

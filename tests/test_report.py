@@ -335,6 +335,17 @@ def test_a_picture_outside_the_store_is_not_shown(tmp_path):
     assert "no picture" in page.text
 
 
+def test_lost_pictures_are_warned_of_in_one_sentence(tmp_path, caplog):
+    folder = occupations(tmp_path, images=4, picture=colours)
+    render(folder)
+    assert caplog.messages == []
+    (tmp_path / ".bias-audit").rename(tmp_path / "elsewhere")
+    assert not Page(render(folder)).images
+    (said,) = caplog.messages
+    assert said.startswith("warning: the report of occupations lacks pictures")
+    assert str(tmp_path) not in said
+
+
 def test_the_gallery_follows_its_rule(run, html):
     """By lot comes first, in the order of hashes; every arm shows the same request."""
     import hashlib
