@@ -1,15 +1,15 @@
-"""What a reader needs to believe the numbers: scope, probes, methods, provenance."""
+"""What a reader needs to believe the numbers: scope, methods, provenance."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audit import registry
+from audit.types import OBEYED
 from reports.choices import choices
-from reports.glossary import DEFINITIONS, Definition, base
+from reports.glossary import DEFINITIONS, FORM_DEFINITIONS, NULL_BAND, Definition, base
 from reports.source import Source
-from reports.tables import Cell, Row, Table, entry_cell, table
-from reports.words import clipped, listed, number
+from reports.words import clipped, listed
 
 SETTINGS = ("revision", "variant", "dtype", "scheduler", "steps", "guidance_scale", "size")
 """Of a model, what is said beside its name."""
@@ -19,12 +19,6 @@ INFERENCE = {
 }
 BY_DRAW = "which images were drawn; another draw of as many would give other numbers"
 """What chance is where there are no prompts."""
-STATISTICS = {
-    "raw": "same class",
-    "cohen_kappa": "Cohen's κ",
-    "fleiss_kappa": "Fleiss' κ",
-    "krippendorff_alpha": "Krippendorff's α",
-}
 METHODS = {
     "wilson": "Wilson score interval of a share",
     "norm-ball": "norm ball around the shares: can contain 0",
@@ -51,6 +45,8 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
     for classes, target in choices(source):
         yield f"Perceived {classes.attribute}", str(classes)
         yield f"Target for {target.attribute}", str(target)
+    for attribute in source.asked:
+        yield f"{attribute.capitalize()}, as asked", _asked(source, attribute)
     yield "Model", _model(source)
     prompts = source.by_prompt
     none = "none: the model draws without a prompt" if source.drawn else "none are known"
@@ -73,108 +69,44 @@ def scope(source: Source) -> Iterator[tuple[str, str]]:
     )
 
 
+def _asked(source: Source, attribute: str) -> str:
+    """Say of how many prompts it is counted whether images show who is asked for."""
+    probe = source.probe(attribute)
+    ask = sum(
+        source.one(OBEYED, source.baseline, attribute, None, probe, prompt) is not None
+        for prompt in source.by_prompt
+    )
+    some = f"{ask:,} of {len(source.by_prompt):,} prompts ask" if ask else "The prompts ask"
+    classes = f" ({listed(found)})" if (found := source.classes(attribute)) else ""
+    measured = attribute in source.attributes
+    counted = "" if measured else " No share of it is measured: every prompt asks."
+    return (
+        f"{some} for someone of a class{classes}. Measured is how many of their images are read "
+        f"as asked, by {listed(source.probes(attribute))}.{counted}"
+    )
+
+
 def _model(source: Source) -> str:
     """Say which model drew, with its settings."""
     if not source.drawn:
         return "Not known to this run: the images, or their labels, were at hand."
     written = dict(source.model)
-    if not source.by_prompt:
+    if not source.prompted:
         written.pop("guidance_scale", None)  # there is nothing to guide towards
     name = written.pop("pipeline", None) or written.pop("name", "unnamed")
     settings = ", ".join(f"{key} {value}" for key, value in _flat(written) if key in SETTINGS)
     return f"{name}{f' ({settings})' if settings else ''}."
 
 
-def probes(source: Source) -> Table | None:
-    """Return what is known of each probe."""
-    rows: list[Row] = [
-        [
-            p.name,
-            p.attribute,
-            Cell(number(p.accuracy, "share") if p.accuracy is not None else "unknown", p.accuracy),
-            p.data or "–",
-            p.correction,
-            p.licence or "not stated",
-        ]
-        for p in source.results.probes
-    ]
-    if not rows:
-        return None
-    return table(
-        "The classifiers that read the images. Known errors stand below.",
-        ["Probe", "Attribute", "Accuracy", "Known from", "Correction of shares", "Licence"],
-        rows,
-    )
-
-
-def agreement(source: Source) -> Table | None:
-    """Return how far probes agree; agreement is not accuracy."""
-    rows: list[Row] = [
-        [a.attribute, a.arm, " and ".join(a.probes), STATISTICS.get(a.statistic, a.statistic),
-         Cell(number(a.value), a.value), Cell(f"{a.n:,}", float(a.n))]
-        for a in source.results.agreement
-        if a.prompt is None and a.class_ is None
-    ]  # fmt: skip
-    if not rows:
-        return None
-    return table(
-        "Agreement of probes on the same images. Agreement is not accuracy: probes that learnt "
-        "from the same data err alike.",
-        ["Attribute", "Arm", "Probes", "Statistic", "Value", "Images"],
-        rows,
-    )
-
-
-def readings(source: Source) -> Table | None:
-    """Return the discrepancy by every probe, raw and corrected, side by side."""
-    rows: list[Row] = []
-    for attribute in source.attributes:
-        for probe in source.probes(attribute):
-            for arm in source.arms:
-                raw = source.one("fd", arm, attribute, None, probe)
-                corrected = source.one("fd_corrected", arm, attribute, None, probe)
-                people = source.one("fd_ppi", arm, attribute, None, probe)
-                if raw is not None:
-                    right = entry_cell(corrected) if corrected else Cell("no error card")
-                    seen = entry_cell(people) if people else Cell("–")
-                    rows.append([attribute, arm, probe, entry_cell(raw), right, seen])
-    if not rows:
-        return None
-    return table(
-        "Fairness discrepancy by every probe: as read, corrected for its known errors, and where "
-        "people labelled a random sample, by prediction-powered inference.",
-        ["Attribute", "Arm", "Probe", "As read", "Corrected", "With human labels"],
-        rows,
-        sortable=True,
-    )
-
-
-def missing_bounds(source: Source) -> Table | None:
-    """Return what the shares would be if no unread image were of the class, and if every one."""
-    rows: list[Row] = []
-    for attribute in source.attributes:
-        probe = source.probe(attribute)
-        for class_ in source.classes(attribute):
-            for arm in source.arms:
-                ends = [
-                    source.one(f"share_missing_{end}", arm, attribute, class_, probe)
-                    for end in ("low", "high")
-                ]
-                if all(ends):
-                    rows.append([attribute, class_, arm, *(entry_cell(e) for e in ends)])
-    if not rows:
-        return None
-    return table(
-        "The share if no unread image were of the class, and if every one were.",
-        ["Attribute", "Class", "Arm", "At least", "At most"],
-        rows,
-    )
-
-
 def methods(source: Source) -> tuple[list[tuple[Definition, str]], list[tuple[str, str]]]:
     """Return the definitions of the metrics with their sources, and the interval methods."""
     used = dict.fromkeys(base(m.metric) for m in source.results.measurements)
     defined = [(DEFINITIONS[name], _published(name)) for name in DEFINITIONS if name in used]
+    whole = [m.metric.split("@")[0] for m in source.results.measurements]
+    forms = (d for end, d in FORM_DEFINITIONS.items() if any(n.endswith(end) for n in whole))
+    defined += [(form, "–") for form in forms]
+    if any(m.null_high is not None for m in source.results.measurements):
+        defined.append((NULL_BAND, "–"))
     found = (m.method for m in source.results.measurements if m.ci_low is not None)
     words = dict.fromkeys(method.partition(",")[0] for method in found)
     tests = dict.fromkeys(
@@ -214,6 +146,8 @@ def provenance(source: Source) -> list[tuple[str, list[tuple[str, str]]]]:
     manifest = {k: v for k, v in source.manifest.items() if k not in VOLATILE}
     known = manifest | {"schema_version": source.results.schema_version} | extra
     known.pop("truth", None)
+    if not source.prompted and isinstance(known.get("model"), Mapping):
+        known["model"] = {k: v for k, v in known["model"].items() if k != "guidance_scale"}
     found = []
     for heading, keys in GROUPS.items():
         rows = dict(_flat({k: known.pop(k) for k in keys if k in known}))

@@ -12,7 +12,7 @@ from audit.storage.results import Entry
 from reports import figures
 from reports.canvas import Curve, Mark
 from reports.svg import NAMESPACE, svg
-from reports.tables import Row, Table, number_cell, table, value_cell
+from reports.tables import Cell, Row, Table, number_cell, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,7 +92,7 @@ def lines(
     rows: list[Row] = [
         [
             curve.label,
-            value_cell(float(x)),
+            Cell(f"{x:g}", float(x)),
             number_cell(curve.y[i], units[2], _at(curve.low, i), _at(curve.high, i)),
         ]
         for curve in drawn

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from audit.types import OBEYED
+from reports import missing
 from reports.choices import choices, together
 from reports.glossary import base, title
 from reports.markdown import escaped
+from reports.mitigations import other_attributes
 from reports.source import Source
 from reports.verdicts import incomplete, verdict
-from reports.words import clipped, listed, number
+from reports.words import clipped, listed, measured, number
 
 NIST = "NIST MEASURE 2.11"
 DATA = "AI Act XI 1(2)(c)"
@@ -76,7 +79,10 @@ def items(source: Source) -> list[Item]:
         ),
         _row("Are the errors of the probes known?", "probes", _errors(source), DETECTION),
         _row(
-            "Is missing data small, and alike in the arms?", "probes", _missing(source), DETECTION
+            "Is missing data small, and alike in the arms?",
+            "probes",
+            missing.said(source),
+            DETECTION,
         ),
         _row(
             "Do the mitigations leave quality and the other attributes alone?",
@@ -102,7 +108,9 @@ def _row(
 
 
 def _measured(source: Source) -> str:
-    return f"Measured: perceived {listed(source.attributes) or 'nothing'}."
+    said = f"Measured: perceived {listed(source.attributes) or 'nothing'}."
+    asked = f" As prompts ask for it: {listed(source.asked)}." if source.asked else ""
+    return said + asked
 
 
 def _limits(source: Source) -> str:
@@ -130,25 +138,8 @@ def _errors(source: Source) -> str:
     )
 
 
-def _missing(source: Source) -> str:
-    """Say which share of the readings is missing, arm by arm; images are counted elsewhere."""
-    said = []
-    for arm in source.arms:
-        counted = [
-            s
-            for s in source.results.states
-            if (s.arm, s.prompt, s.class_) == (arm, None, None) and s.attribute and s.probe
-        ]
-        total = sum(s.count for s in counted)
-        read = sum(s.count for s in counted if s.state == "ok")
-        if total:
-            share = number(1 - read / total, "share")
-            said.append(f"{share} of {total:,} readings under {arm}")
-    return f"Missing: {listed(said)}." if said else ""
-
-
 def _effects(source: Source) -> str:
-    """Say what was measured of quality, arm by arm."""
+    """Say what changed of quality, of what prompts ask for, and of the other attributes."""
     if len(source.arms) < 2:
         return "There is one arm."
     found: dict[str, list[str]] = {}
@@ -156,9 +147,24 @@ def _effects(source: Source) -> str:
         if base(entry.metric) in QUALITY and entry.value is not None:
             said = f"{number(entry.value, entry.metric)} under {entry.arm}"
             found.setdefault(title(entry.metric), []).append(said)
-    if not found:
-        return "No measure of quality is in this run."
-    return f"{'; '.join(f'{name}: {listed(said)}' for name, said in found.items())}."
+    told = [f"{name}: {listed(said)}." for name, said in found.items()]
+    return " ".join([*(told or ["No measure of quality is in this run."]), *_others(source)])
+
+
+def _others(source: Source) -> Iterator[str]:
+    for attribute in source.asked:
+        probe = source.probe(attribute)
+        entries = (source.one(OBEYED, arm, attribute, None, probe) for arm in source.arms)
+        said = [f"{measured(e)} under {e.arm}" for e in entries if e]
+        yield f"{attribute.capitalize()} as the prompt asks: {listed(said)}."
+    for column in other_attributes(source):
+        said = [
+            f"{cell.text} {cell.note} under {arm}".replace("  ", " ")
+            for arm, cell in zip(source.arms, column.cells, strict=True)
+            if cell.value is not None
+        ]
+        if said:
+            yield f"{column.head}: {listed(said)}."
 
 
 def _warnings(source: Source) -> str:

@@ -88,9 +88,9 @@ def markdown(source: Source) -> str:
     if results.gates:
         lines += ["", "| verdict | promise | measured | bound | pairs | baseline | reason |"]
         lines += ["|---" * 7 + "|"]
-        for gate, cells, reason in verdicts.gate_rows(source):
-            words = [written(cells[0]), *(written(cell) for cell in cells[1:]), escaped(reason)]
-            lines.append(f"| **{gate.verdict}** | {' | '.join(words)} |")
+        for line in verdicts.gate_rows(source):
+            words = [*map(written, line.cells), escaped(line.why)]
+            lines.append(f"| **{line.gate.verdict}** | {' | '.join(words)} |")
     for each in (contrasts.described(source), *contrasts.tables(source), contrasts.arms(source)):
         lines += ["", *_rows(each)]
     lines += ["", "Perceived presentation, read from pixels; differences are arm minus baseline."]

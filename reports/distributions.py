@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from audit.storage.results import Entry, ProbeRecord
-from reports import figures
+from audit.storage.results import Entry, ProbeRecord, StateCount
+from reports import figures, missing
 from reports.canvas import Mark
 from reports.charts import Chart, mark, part
 from reports.glossary import title
@@ -88,10 +88,10 @@ def _by_chance(marks: Sequence[Mark], level: str) -> str:
     if not known:
         return "Not measured, or without a band to compare with."
     beyond = [m.label for m in known if (m.value or 0) > (m.null or 0)]
-    grey = f"Grey: {level} of fair models at this sample size."
+    band = f"Outlined: where {level} of fair models lie at this sample size."
     if not beyond:
-        return f"No arm measured lies beyond what a fair model shows by chance. {grey}"
-    return f"Beyond what a fair model shows by chance: {listed(beyond)}. {grey}"
+        return f"No arm measured lies beyond what a fair model shows by chance. {band}"
+    return f"Beyond what a fair model shows by chance: {listed(beyond)}. {band}"
 
 
 def decomposition(source: Source, attribute: str) -> Chart | None:
@@ -123,17 +123,16 @@ def decomposition(source: Source, attribute: str) -> Chart | None:
     )
 
 
-def states(source: Source) -> Chart | None:
-    """What became of the images of each arm, for the first attribute and its first probe."""
-    attribute = next(iter(source.attributes), None)
-    probe = source.probe(attribute) if attribute else None
-    mine = [
-        s
-        for s in source.results.states
-        if s.prompt is None and s.class_ is None and (s.attribute, s.probe) == (attribute, probe)
-    ]
-    if not mine:
-        return None
+def states(source: Source) -> Iterator[Chart]:
+    """What became of the images of each arm, probe by probe: of the attribute read least."""
+    for probe, by_attribute in missing.counted(source).items():
+        attribute = max(by_attribute, key=lambda a: missing.unread(by_attribute[a]))
+        yield _states(source, attribute, probe, by_attribute[attribute])
+
+
+def _states(
+    source: Source, attribute: str | None, probe: str | None, mine: Sequence[StateCount]
+) -> Chart:
     names = sorted({s.state for s in mine}, key=lambda name: (name != "ok", name))
     by_arm = {
         arm: {n: float(sum(s.count for s in mine if (s.arm, s.state) == (arm, n))) for n in names}
@@ -141,14 +140,15 @@ def states(source: Source) -> Chart | None:
     }
     words = {n: n.replace("_", " ") for n in names}
     bars = {arm: {words[n]: v for n, v in row.items() if v} for arm, row in by_arm.items()}
-    missing = ", ".join(
+    lost = ", ".join(
         f"{sum(v for n, v in row.items() if n != 'ok'):.0f} of {sum(row.values()):.0f} under {arm}"
         for arm, row in by_arm.items()
     )
+    of = f" of {attribute}" if attribute else ""
     return Chart(
-        id="states",
-        title="What became of the images",
-        finding=f"Without a reading by {probe}: {missing}. They are counted, never guessed.",
+        id=f"states-{part(probe)}" if probe else "states",
+        title=f"What became of the images{f', read by {probe}' if probe else ''}",
+        finding=f"Without a reading{of} by {probe}: {lost}. They are counted, never guessed.",
         draw=lambda: figures.stacks(bars, "images"),
         table=table(
             f"States of the images, {attribute} read by {probe}",

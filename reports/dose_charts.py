@@ -9,7 +9,7 @@ from audit.statistics.intervals import wilson
 from audit.storage.results import FeatureRecord
 from reports.canvas import Curve
 from reports.charts import Chart, lines, part
-from reports.words import number
+from reports.words import listed, number
 
 
 def calibrations(identifier: str, given: Any) -> Iterator[Chart]:
@@ -27,21 +27,45 @@ def calibrations(identifier: str, given: Any) -> Iterator[Chart]:
         def column(key: str, curve: Sequence[Mapping[str, float]] = curve) -> list[float]:
             return [point[key] for point in curve]
 
-        shares = ", ".join(
-            f"{name} {number(share, 'share')}"
-            for name, share in zip(found["classes"], chosen["shares"], strict=True)
-        )
-        verdict = "is the smallest that is" if found["within"] else "comes nearest to what was"
+        alone = f": {' and '.join(arms)}" if len(told) > 1 else ""
         yield lines(
             f"{identifier}-calibration-{part(arms[0])}",
-            f"How strongly {' and '.join(arms)} steer{'s' if len(arms) == 1 else ''}",
-            f"Scale {chosen['scale']:g} {verdict} expected to bring the FD of new images within "
-            f"{found['limit']:g}: {number(chosen['fd'])}. Steered to: {shares}. The line stands "
-            "at the scale chosen.",
+            f"How strongly to steer{alone}",
+            f"{_why(found)} {_assigned(found)} The line stands at the scale chosen.",
             ("scale", "expected FD", ""),
             [Curve("expected FD", column("scale"), column("fd"), column("low"), column("high"))],
             at=chosen["scale"],
         )
+
+
+def _why(found: Mapping[str, Any]) -> str:
+    """Say why that scale: the smallest that suffices, else the smallest that is nearly best."""
+    chosen, best = found["chosen"], min(found["curve"], key=lambda point: point["fd"])
+    here, limit = f"{number(chosen['fd'])} at scale {chosen['scale']:g}", f"{found['limit']:g}"
+    if found["within"]:
+        return (
+            f"The smallest scale that is expected to bring the FD of new images within {limit}: "
+            f"{here}."
+        )
+    if chosen["scale"] == best["scale"]:
+        return f"No scale is expected to bring the FD of new images within {limit}; best: {here}."
+    return (
+        f"No scale is expected to bring the FD of new images within {limit}. Best is "
+        f"{number(best['fd'])} at scale {best['scale']:g}; chosen is the smallest scale that "
+        f"comes near it: {here}."
+    )
+
+
+def _assigned(found: Mapping[str, Any]) -> str:
+    """Say how often each class is steered to: set beforehand, and no result."""
+    shares = (
+        f"{number(share, 'share')} of the images to {name}"
+        for name, share in zip(found["classes"], found["chosen"]["shares"], strict=True)
+    )
+    return (
+        f"Assigned, not drawn: it steers {listed(shares)}, since not every image follows and the "
+        "model leans one way."
+    )
 
 
 def doses(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Chart]:
@@ -54,10 +78,7 @@ def doses(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) ->
         ]
         if not drawn:
             continue
-        moves = "; ".join(
-            f"{c.label}: from {number(c.y[0], 'share')} to {number(c.y[-1], 'share')}"
-            for c in drawn
-        )
+        moves = "; ".join(map(_move, drawn))
         fitted = (proof.get("response") or {}).get("classes", {}).get(class_)
         if fitted:
             scales = proof["response"]["scales"]
@@ -71,6 +92,12 @@ def doses(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) ->
             ("scale", f"share read as {class_}", "share"),
             drawn,
         )
+
+
+def _move(curve: Curve) -> str:
+    if len(curve.x) == 1:
+        return f"{curve.label}: {number(curve.y[0], 'share')} at scale {curve.x[0]:g}"
+    return f"{curve.label}: from {number(curve.y[0], 'share')} to {number(curve.y[-1], 'share')}"
 
 
 def _response(

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from audit.storage.results import Difference, Flips
-from audit.types import OBEYED
 from reports.glossary import title
 from reports.source import Source, is_unpaired
-from reports.tables import Cell, Row, Table, entry_cell, table
-from reports.words import bounds, change, is_share, p_value, unmeasured
+from reports.tables import Cell, Table, entry_cell, table
+from reports.words import bounds, change, is_share, p_value, scaled, unmeasured
 
 EQUIVALENCE = (
     "Unchanged within: whether a change as large as the margin that the spec gives is ruled out,"
@@ -34,8 +33,9 @@ def change_cell(found: Difference) -> Cell:
     if found.value is None:
         return Cell(unmeasured(found.method))
     points = is_share(found.metric)
-    interval = _points(found) if points else bounds(found.ci_low, found.ci_high)
-    return Cell(change(found.value, found.metric), found.value, interval)
+    ends = found.ci_low, found.ci_high
+    interval = _points(found) if points else bounds(*ends, found.metric)
+    return Cell(change(found.value, found.metric), scaled(found.value, found.metric), interval)
 
 
 def _points(found: Difference) -> str:
@@ -105,7 +105,7 @@ def _difference_row(
     margin = "–"
     if d.equivalent is not None and d.margin is not None:
         shown = "shown" if d.equivalent else "not shown"
-        margin = f"±{d.margin:g}: {shown}, p {p_value(d.p_margin) or '–'}"
+        margin = f"±{scaled(d.margin, d.metric):g}: {shown}, p {p_value(d.p_margin) or '–'}"
     return [
         d.arm,
         *([d.baseline] if against else []),
@@ -119,37 +119,14 @@ def _difference_row(
     ]
 
 
-def obedience(source: Source) -> Table | None:
-    """Return how many images show the class that their prompt asks for, in every arm."""
-    rows: list[Row] = [
-        [
-            attribute,
-            arm,
-            entry_cell(entry),
-            difference(source, OBEYED, arm, attribute),
-            Cell(f"{entry.n:,}", float(entry.n)),
-        ]
-        for attribute in source.asked
-        for arm in source.arms
-        if (entry := source.one(OBEYED, arm, attribute, None, source.probe(attribute)))
-    ]
-    if not rows:
-        return None
-    return table(
-        "Prompts that ask for a class: how many of their images are read as asked."
-        " They count in no share of that attribute.",
-        ["Attribute", "Arm", "As asked", "Change", "Images"],
-        rows,
-    )
-
-
 def flips(source: Source) -> Table | None:
     """Return who changed: how many images moved from which class to which."""
     rows = [_flip_row(f) for f in source.results.flips if f.prompt is None]
     if not rows:
         return None
     return table(
-        "Readings that differ between the baseline and an arm for the same seed.",
+        "Readings that differ between the baseline and an arm for the same seed; p is of no change"
+        f" of the {'pooled ' if source.by_prompt else ''}shares.",
         ["Attribute", "Arm", "Probe", "Changed", "From and to", "Pairs", "p"],
         rows,
     )

@@ -40,6 +40,8 @@ class Latent:
     number: int
     class_: str
     effect: float
+    auc: float | None
+    """How well it alone tells the class from the others, on images held out."""
     pictures: tuple[tuple[str, str], ...]
     """Data URI and text alternative."""
 
@@ -106,7 +108,7 @@ def _latents(
                 source = thumbnails.heated(f"{folder}/{int(shot['image']):05d}.png", heat)
                 if source:
                     pictures.append((source, _alternative(latent, shot)))
-            yield Latent(latent, class_, effect, tuple(pictures))
+            yield Latent(latent, class_, effect, found.get("auc"), tuple(pictures))
 
 
 def _alternative(latent: int, shot: Mapping[str, Any]) -> str:
@@ -139,7 +141,8 @@ def _health(proof: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         ("duplicates", "Duplicates", "share", "of latents whose direction another has too"),
     ):
         if key in sae:
-            yield name, number(float(sae[key]), kind), meaning
+            value = float(sae[key])
+            yield name, number(value, kind) if kind else f"{value:.4g}", meaning
     if "read" in proof and "images" in proof:
         yield "Found in", f"{proof['images']:,} images", f"of which {proof['read']:,} were read"
     if "probe" in proof:

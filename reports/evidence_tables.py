@@ -68,15 +68,15 @@ def _stability(features: FeatureRecord, found: Mapping[str, Any]) -> Table:
         f"Latents of {features.attribute} that an autoencoder with another seed finds too: of the "
         f"{found['top']} strongest, those with a decoder cosine of at least "
         f"{found['threshold']:g} to one of its own strongest. Chance: latents of it that fire as "
-        "much, drawn at random.",
+        "much, drawn at random; 97.5 % of the draws lie below the last of each three.",
         [
             "Class",
             "Found again",
-            "By chance",
-            "Chance, 97.5 %",
+            "Found by chance",
+            "Found by chance, 97.5\N{NO-BREAK SPACE}%",
             "Mean cosine",
-            "By chance",
-            "Chance, 97.5 %",
+            "Cosine by chance",
+            "Cosine by chance, 97.5\N{NO-BREAK SPACE}%",
             "Latents",
         ],
         rows,
@@ -98,15 +98,16 @@ def _correlated(features: FeatureRecord, found: Mapping[str, Any]) -> Table:
         "that need not share a latent: rank correlation of the summed activation of the "
         f"{found['top']} strongest, over images that trained neither. Two sets that tell a class "
         "agree for that alone; within classes what they tell of the class is taken off. Chance: "
-        "sets of the other that fire as much, drawn at random.",
+        "sets of the other that fire as much, drawn at random; 97.5 % of the draws lie below the "
+        "last of each three.",
         [
             "Class",
             "Rank correlation",
-            "By chance",
-            "Chance, 97.5 %",
+            "Correlation by chance",
+            "Correlation by chance, 97.5\N{NO-BREAK SPACE}%",
             "Within classes",
-            "By chance",
-            "Chance, 97.5 %",
+            "Within classes by chance",
+            "Within classes by chance, 97.5\N{NO-BREAK SPACE}%",
             "Images",
         ],
         rows,
@@ -160,7 +161,7 @@ def ranked(features: FeatureRecord, proof: Mapping[str, Any]) -> Table:
                 ]
             )
     return table(
-        f"Latents that carry {features.attribute}, strongest first in each class. AUC: how well "
+        f"Latents ranked for {features.attribute}, strongest first in each class. AUC: how well "
         "the latent alone tells the class from the others on images held out; 0.5 is chance.",
         ["Class", "Rank", "Latent", "Effect", "AUC", "Mean activation"],
         rows,

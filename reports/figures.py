@@ -69,7 +69,7 @@ def shares(groups: Mapping[str, Sequence[Mark]], target: Mapping[str, float]) ->
 
 
 def intervals(marks: Sequence[Mark], unit: str, *, places: Sequence[int] = ()) -> Figure:
-    """Draw one dot with its interval for each arm, the null band grey behind it.
+    """Draw one dot with its interval for each arm, the null band outlined behind it.
 
     Args:
         marks: in the order of the rows; where one lies below 0, a line marks it.
@@ -85,7 +85,7 @@ def intervals(marks: Sequence[Mark], unit: str, *, places: Sequence[int] = ()) -
     for row, mark in enumerate(marks):
         colour, marker = style(places[row] if places else row)
         if mark.null is not None:
-            axes.barh(row, mark.null, height=0.86, color=BAND, zorder=1)
+            axes.barh(row, mark.null, height=0.86, color=BAND, ec=MUTED, lw=0.8, zorder=1)
         if mark.value is None:
             axes.text(left, row, " not measured", color=MUTED, va="center")
             continue
@@ -206,6 +206,8 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure
 
 def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, at: float | None = None) -> Figure:
     """Draw lines with their bands; a control is dashed and grey. `at`: a vertical line."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = blank(250 + 17 * math.ceil(len(lines) / 2))
     axes.grid(axis="y", color=GRID, lw=0.8)
     if at is not None:
@@ -220,6 +222,8 @@ def curves(lines: Sequence[Curve], x_unit: str, y_unit: str, *, at: float | None
         )
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, lw=0)
+    if all(float(x).is_integer() for line in lines for x in line.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=one_line(x_unit, 60), ylabel=one_line(y_unit, 46))
     axes.tick_params(axis="y", labelsize=11, labelcolor=MUTED)
     if len(lines) > 1:

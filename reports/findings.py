@@ -8,7 +8,7 @@ from audit.spec.document import Mark
 from audit.storage.results import GateEntry
 from reports.glossary import title
 from reports.source import Source
-from reports.verdicts import incomplete
+from reports.verdicts import incomplete, reason
 from reports.words import bounds, number, visible
 
 Severity = Literal["error", "warning", "note"]
@@ -67,5 +67,5 @@ def sentence(gate: GateEntry) -> str:
     sign = "at most" if gate.side == "max" else "at least"
     return (
         f"{title(gate.metric)} under {gate.arm}: {value}, promised {sign} "
-        f"{number(gate.limit, gate.metric)}; {gate.reason}"
+        f"{number(gate.limit, gate.metric)}; {reason(gate)}"
     )

@@ -35,6 +35,5 @@ def charts(source: Source) -> Iterator[Chart]:
         yield from distributions.about(source, attribute)
     yield from trade_offs.trade_offs(source)
     yield from distributions.confusions(source)
-    if states := distributions.states(source):
-        yield states
+    yield from distributions.states(source)
     yield from distributions.truths(source)

@@ -107,9 +107,9 @@ DEFINITIONS = {
         "FID∞", "FID extrapolated to infinitely many images.", "intercept of FID on 1 ÷ N"
     ),
     "kid": Definition(
-        "KID",
-        "Distance from the reference whose estimate is unbiased at any N.",
-        "MMD² with the kernel (x·y ÷ d + 1)³",
+        "KID × 1000",
+        "Distance from the reference whose estimate is unbiased at any N, times 1000.",
+        "1000 · MMD² with the kernel (x·y ÷ d + 1)³",
     ),
     "cmmd": Definition(
         "CMMD",
@@ -125,6 +125,8 @@ DEFINITIONS = {
         "mean cosine of the two images",
     ),
 }
+ROOTS = "fd_debiased"
+"""Its squares are averaged over prompts, and the root is taken once."""
 FORMS = {
     "_macro": "mean over prompts",
     "_worst": "worst prompt",
@@ -137,6 +139,46 @@ FORMS = {
     "_change": "change against the baseline",
 }
 """Endings of metric ids, and what they say of the metric."""
+FORM_DEFINITIONS = {
+    "_macro": Definition(
+        "Over prompts",
+        "Every prompt weighs the same. Of FD, debiased, it is a root mean square: squares may be "
+        "averaged without a bias, roots may not; prompts far from the target count most. Of every "
+        "other metric it is the plain mean.",
+        "√ max(0, mean over prompts of FD², debiased)",
+    ),
+    "_worst": Definition(
+        "Worst prompt",
+        "The prompt that is farthest from fair. Its interval allows for its being picked as the "
+        "worst of many, so it is wider than the prompt's own.",
+        "max over prompts",
+    ),
+    "_corrected": Definition(
+        "Corrected",
+        "The shares that, misread as often as the error card of the probe says, give those that "
+        "were read. It holds if the probe errs on these images as on those of its card; how "
+        "surely the card knows the errors is in the interval.",
+        "p with p(read k) = Σ p(y) · P(read k | is y)",
+    ),
+    "_ppi": Definition(
+        "With human labels",
+        "The shares read in all images, set right by what people saw in a random sample of them.",
+        "mean of readings + mean of (label − reading) over the sample",
+    ),
+    "_missing_low": Definition(
+        "Worst cases of missing readings",
+        "The least and the most that the number would be, whatever class the unread images are "
+        "of.",
+        "min and max over the classes of the unread images",
+    ),
+}
+"""Forms of metrics, by the ending that has them."""
+NULL_BAND = Definition(
+    "Fair up to (null band)",
+    "What a model whose shares are exactly the target's would show by chance: most of such models "
+    "stay below its end at this number of images. A value inside it cannot be told from fair.",
+    "quantile, at the level of the intervals, of FD of N images drawn from the target",
+)
 
 
 def base(metric: str) -> str:
@@ -155,10 +197,16 @@ def title(metric: str) -> str:
     """Return how a metric is called in a heading.
 
     >>> title("fd_worst"), title("kid@portraits-clip")
-    ('Fairness discrepancy, worst prompt', 'KID (portraits-clip)')
+    ('Fairness discrepancy, worst prompt', 'KID × 1000 (portraits-clip)')
+    >>> title("fd_debiased_macro")
+    'FD, debiased, root mean square over prompts'
     """
     name, _, extractor = metric.partition("@")
-    forms = [words for end, words in FORMS.items() if end in name.removeprefix(base(metric))]
+    ends = name.removeprefix(base(metric))
+    forms = [words for end, words in FORMS.items() if end in ends]
+    if base(metric) == ROOTS:
+        forms = [f"root {words.replace('mean', 'mean square')}" if words == FORMS["_macro"]
+                 else words for words in forms]  # fmt: skip
     known = DEFINITIONS.get(base(metric))
     text = known.name if known else base(metric).replace("_", " ")
     return ", ".join([text, *forms]) + (f" ({extractor})" if extractor else "")

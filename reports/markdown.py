@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable
 
-from reports import summary
+from reports import obedience, summary
+from reports.cards import cards
 from reports.choices import choices, together
 from reports.glossary import title
 from reports.source import Source
 from reports.tables import Cell
-from reports.verdicts import cards, gate_rows, verdict
+from reports.verdicts import gate_rows, verdict
 from reports.words import clipped
 
 LIMIT = 900_000
@@ -37,7 +38,7 @@ def markdown(source: Source) -> str:
         f"- **{escaped(card.attribute)}**: {card.figure} {escaped(card.text)}"
         for card in cards(source)
     ]
-    lines += [*gates(source), *matrix(source), ""]
+    lines += [*gates(source), *matrix(source), *asked(source), ""]
     pairs = list(choices(source))
     for name, chosen in (("Classes", [c for c, _ in pairs]), ("Target", [t for _, t in pairs])):
         lines += [f"- **{name}.** {escaped(together(chosen))}"] if chosen else []
@@ -52,11 +53,11 @@ def gates(source: Source) -> list[str]:
         "| verdict | promise | measured | bound | images | baseline | reason |",
         "|---|---|---|---|---|---|---|",
     ]
-    for gate, (promise, value, *rest), reason in rows:
-        cells = [written(value), *(written(c) for c in rest), escaped(reason)]
-        lines.append(
-            f"| **{gate.verdict}** | {escaped(clipped(promise.text))} | {' | '.join(cells)} |"
-        )
+    for one in rows:
+        promise, *rest = one.cells
+        cells = [*(written(c) for c in rest), escaped(one.why)]
+        said = escaped(clipped(promise.text))
+        lines.append(f"| **{one.gate.verdict}** | {said} | {' | '.join(cells)} |")
     return lines if rows else []
 
 
@@ -72,6 +73,15 @@ def matrix(source: Source) -> list[str]:
         f"Perceived presentation, read from pixels; intervals are {source.level}. "
         f"{title('fd')}: distance of the shares from the target, lower is better.",
     ]
+
+
+def asked(source: Source) -> list[str]:
+    """Return the table of what prompts ask for, after an empty line; nothing where none do."""
+    found = obedience.over_prompts(source)
+    if found is None:
+        return []
+    head = [row([Cell(name) for name in found.head]), "|---" * len(found.head) + "|"]
+    return ["", *head, *map(row, found.rows), "", escaped(found.caption)]
 
 
 def bounded(text: str, limit: int = LIMIT) -> str:

@@ -1,20 +1,26 @@
-"""All mitigations of a run in one table: what each does to fairness, to all else, and the cost.
+"""All mitigations of a run side by side: what each does to fairness, to all else, and the cost.
 
-The same table stands in the report, as Markdown and as CSV beside it.
+The same figures stand in the report, as Markdown and as CSV beside it. Where people read them they
+are cut into tables that fit a page; the CSV is one.
 """
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from audit.storage.results import GUIDE_JUDGES, Difference
+from audit.types import OBEYED
 from reports.effects import change_cell
 from reports.glossary import title
 from reports.markdown import bounded, escaped, row
 from reports.source import Source
-from reports.tables import Cell, Row, Table, entry_cell, table
-from reports.words import clipped, inert, p_value
+from reports.tables import Cell, Table, entry_cell, table
+from reports.words import clipped, inert, listed, p_value
+
+WIDEST = 8
+"""Columns of a table beside the names of the arms: as many as a page shows without scrolling."""
 
 
 @dataclass(frozen=True)
@@ -29,42 +35,60 @@ class Column:
     """By arm."""
     ends: tuple[tuple[float | None, float | None], ...] = ()
     """By arm: the interval, where the figure has one."""
+    values: tuple[float | None, ...] = ()
+    """By arm: the bare numbers for the CSV, where cells may show them scaled."""
     words: bool = False
     """Whether it is a word and no number."""
+    group: str = "the rest"
+    """What stands in one table, whatever else does."""
 
 
 def columns(source: Source) -> Iterator[Column]:
-    """Yield the columns: fairness with its test, other attributes, quality, seconds, the judge."""
+    """Yield the columns: fairness with its test, the judge, other attributes, quality, seconds."""
+    guided = {w.arm for w in source.results.provenance.warnings if w.code == GUIDE_JUDGES}
     for attribute in source.subjects:
         yield from _fairness(source, attribute)
-    for attribute in source.attributes:
-        if attribute not in source.subjects:
-            yield _largest_change(source, attribute)
+    if guided:
+        judged = tuple(Cell("yes" if arm in guided else "no") for arm in source.arms)
+        yield Column(
+            "judged_by_its_guide", "Judged by its guide", judged, words=True, group="judge"
+        )
+    for attribute in source.asked:
+        key, head = f"{OBEYED}.{attribute}", f"{attribute.capitalize()}, as asked"
+        yield _entries(source, key, head, OBEYED, attribute, source.probe(attribute))
+    yield from other_attributes(source)
     for metric in dict.fromkeys(m.metric for m in source.general()):
         yield _entries(source, metric, title(metric), metric)
     seconds = source.manifest.get("seconds_per_image") or {}
     if seconds:
         cells = (_seconds(seconds.get(arm)) for arm in source.arms)
         yield Column("seconds_per_image", "Seconds an image", tuple(cells))
-    guided = {w.arm for w in source.results.provenance.warnings if w.code == GUIDE_JUDGES}
-    if guided:
-        cells = (Cell("yes" if arm in guided else "no") for arm in source.arms)
-        yield Column("judged_by_its_guide", "Judged by its guide", tuple(cells), words=True)
+
+
+def other_attributes(source: Source) -> Iterator[Column]:
+    """Yield what an arm changed of the attributes that it does not aim at."""
+    for attribute in source.attributes if source.aimed else ():
+        if attribute not in source.aimed:
+            yield _largest_change(source, attribute)
 
 
 def _fairness(source: Source, attribute: str) -> Iterator[Column]:
     """Yield the discrepancy and its test as each probe reads it: the answer hangs on who reads."""
+    pooled = ", pooled" if source.by_prompt else ""
+    forms = {"fd_debiased_macro": "", "fd_debiased": pooled}
     for probe in source.probes(attribute):
         said = f"{attribute.capitalize()} by {probe}"
-        for metric in ("fd_debiased", "fd_debiased_macro"):
+        for metric, form in forms.items():
             if any(source.one(metric, arm, attribute, None, probe) for arm in source.arms):
-                key = f"{metric}.{attribute}.{probe}"
-                yield _entries(source, key, f"{said}: {title(metric)}", metric, attribute, probe)
-        yield _change(source, attribute, probe, f"{said}: change")
+                key, head = f"{metric}.{attribute}.{probe}", f"{said}: {title(metric)}{form}"
+                found = _entries(source, key, head, metric, attribute, probe)
+                yield replace(found, group=said)
+        yield replace(_change(source, attribute, probe, f"{said}: change{pooled}"), group=said)
         yield Column(
             f"p_of_change.{attribute}.{probe}",
-            f"{said}: p",
+            f"{said}: p{pooled}",
             tuple(_test(source, arm, attribute, probe) for arm in source.arms),
+            group=said,
         )
 
 
@@ -133,19 +157,45 @@ def _entries(
 ) -> Column:
     found = [source.one(metric, arm, attribute, None, probe) for arm in source.arms]
     ends = tuple((e.ci_low, e.ci_high) if e else (None, None) for e in found)
-    return Column(key, head, tuple(entry_cell(e) for e in found), ends)
+    values = tuple(e.value if e else None for e in found)
+    return Column(key, head, tuple(entry_cell(e) for e in found), ends, values)
 
 
 def _seconds(value: float | None) -> Cell:
     return Cell("–") if value is None else Cell(f"{value:.3g}", value)
 
 
-def overview(source: Source) -> Table | None:
-    """Return the table of all mitigations; None where there is nothing to compare."""
+def overview(source: Source) -> tuple[Table, ...]:
+    """Return the tables of all mitigations; none where there is nothing to compare."""
     if len(source.arms) < 2:
-        return None
-    found = list(columns(source))
-    rows: list[Row] = [[arm, *(c.cells[i] for c in found)] for i, arm in enumerate(source.arms)]
+        return ()
+    return tuple(
+        table(
+            _caption(source) if i == 0 else "The same arms, further figures.",
+            ["Mitigation", *(c.head for c in part)],
+            [[arm, *(c.cells[n] for c in part)] for n, arm in enumerate(source.arms)],
+            sortable=True,
+            stacked=True,
+        )
+        for i, part in enumerate(_parts(list(columns(source))))
+    )
+
+
+def _parts(found: Sequence[Column]) -> list[list[Column]]:
+    """Cut columns into parts of `WIDEST` at most; a group goes on in the next part if it must."""
+    parts: list[list[Column]] = [[]]
+    for _, group in groupby(found, key=lambda c: c.group):
+        mine = list(group)
+        if len(parts[-1]) + len(mine) > WIDEST:
+            parts.append([])
+        for column in mine:
+            if len(parts[-1]) == WIDEST:
+                parts.append([])
+            parts[-1].append(column)
+    return [part for part in parts if part]
+
+
+def _caption(source: Source) -> str:
     compared = (
         f"All arms side by side. Changes are against {source.baseline}, and paired only where both"
         " arms share seeds; p is of the paired test"
@@ -153,26 +203,47 @@ def overview(source: Source) -> Table | None:
         else "All mitigations over the same requests. Changes are paired with"
         f" {source.baseline}; p is of the paired test"
     )
-    return table(
-        f"{compared} that the shares of the attribute did not change (McNemar; Stuart and "
-        "Maxwell), adjusted. Seconds are the median over images of drawing alone, on the device "
-        "that run.json names. An arm judged by its guide follows the probe that is named first: "
-        "read it by another.",
-        ["Mitigation", *(c.head for c in found)],
-        rows,
-        sortable=True,
-    )
+    shares = "pooled shares" if source.by_prompt else "shares"
+    said = [
+        f"{compared} that the {shares} of the attribute did not change (McNemar; Stuart and "
+        "Maxwell), adjusted.",
+        *_pairs(source),
+        "Seconds are the median over images of drawing alone, on the device that run.json names.",
+    ]
+    if any(w.code == GUIDE_JUDGES for w in source.results.provenance.warnings):
+        said.append(
+            "An arm judged by its guide follows the probe that is named first: read it by another."
+        )
+    return " ".join(said)
+
+
+def _pairs(source: Source) -> Iterator[str]:
+    """Yield over how many pairs a probe's changes are that could not read all of them."""
+    for attribute in source.subjects:
+        for probe in source.probes(attribute):
+            found = [
+                (arm, d)
+                for arm in source.arms
+                for d in _changes(source, "fd_debiased", arm, attribute, probe)
+            ]
+            if any(d.dropped for _, d in found):
+                counted = listed(f"{d.n:,} under {arm}" for arm, d in found)
+                yield (
+                    f"What {probe} reads of {attribute} is compared over the pairs that it could "
+                    f"read in both arms: {counted}."
+                )
 
 
 def markdown(source: Source) -> str:
-    """Return the table as Markdown; empty where there is nothing to compare."""
+    """Return the tables as Markdown; empty where there is nothing to compare."""
     found = overview(source)
-    if found is None:
+    if not found:
         return ""
-    lines = [row([Cell(head) for head in found.head]), "|---" * len(found.head) + "|"]
-    lines += [row(cells) for cells in found.rows]
-    heading = f"## {escaped(clipped(source.results.title or source.results.benchmark))}"
-    return bounded("\n".join([heading, "", *lines, "", escaped(found.caption), ""]))
+    lines = [f"## {escaped(clipped(source.results.title or source.results.benchmark))}", ""]
+    for each in found:
+        lines += [row([Cell(head) for head in each.head]), "|---" * len(each.head) + "|"]
+        lines += [*(row(cells) for cells in each.rows), ""]
+    return bounded("\n".join([*lines, escaped(found[0].caption), ""]))
 
 
 def comma_separated(source: Source) -> str:
@@ -193,5 +264,6 @@ def _names(column: Column) -> Sequence[str]:
 
 def _values(column: Column, i: int) -> Sequence[float | str | None]:
     cell = column.cells[i]
-    value = inert(cell.text) if column.words else cell.value
+    number = column.values[i] if column.values else cell.value
+    value = inert(cell.text) if column.words else number
     return [value, *column.ends[i]] if column.ends else [value]

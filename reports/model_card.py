@@ -5,13 +5,19 @@ from typing import Any
 
 from audit.errors import InputError
 from audit.storage.results import Entry
+from audit.types import OBEYED
 from reports.background import scope
 from reports.glossary import title
-from reports.markdown import escaped, gates, matrix
+from reports.markdown import asked, escaped, gates, matrix
 from reports.source import Source
-from reports.summary import MATRIX
 from reports.verdicts import verdict
 from reports.words import clipped
+
+TOLD = (
+    "fd", "fd_debiased", "fd_corrected", "fd_ppi", "parity_gap", "fd_debiased_macro",
+    "fd_debiased_worst",
+)  # fmt: skip
+"""Metrics of an attribute that the metadata hold."""
 
 
 def model_name(source: Source) -> str:
@@ -55,12 +61,16 @@ def index_results(source: Source, arm: str) -> list[dict[str, Any]]:
 
 
 def _told(source: Source, arm: str) -> Iterator[Entry]:
-    """Yield the pooled numbers of the summary that were measured, read by the first probe."""
+    """Yield the numbers over all prompts that were measured, read by the first probe."""
     for attribute in source.attributes:
-        for metric in MATRIX:
+        for metric in TOLD:
             entry = source.one(metric, arm, attribute, None, source.probe(attribute))
             if entry is not None and entry.value is not None:
                 yield entry
+    for attribute in source.asked:
+        entry = source.one(OBEYED, arm, attribute, None, source.probe(attribute))
+        if entry is not None and entry.value is not None:
+            yield entry
 
 
 def _arguments(source: Source, entry: Entry) -> dict[str, Any]:
@@ -102,4 +112,4 @@ def section(source: Source) -> str:
         "",
         *(f"- **{escaped(term)}.** {escaped(words)}" for term, words in scope(source)),
     ]
-    return "\n".join([*lines, *gates(source), *matrix(source)])
+    return "\n".join([*lines, *gates(source), *matrix(source), *asked(source)])

@@ -5,25 +5,33 @@ number; what it shows stands in `results.json`. Its security policy allows the s
 script by their hashes, pictures that are inside the page, and nothing else.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from reports import (
     background,
+    cards,
     checklist,
     distributions,
     effects,
     gallery,
+    missing,
     mitigations,
+    obedience,
+    probe_tables,
     summary,
     trade_offs,
     verdicts,
 )
 from reports.document import document
 from reports.evidence import evidence
+from reports.glossary import base
 from reports.source import Source
 from reports.thumbnails import Thumbnails
 from reports.words import clipped, dated, listed
+
+log = logging.getLogger(__name__)
 
 BUDGET = 8_000_000
 """Bytes of pictures in a page; with figures and tables the page stays below 15 MB."""
@@ -84,7 +92,7 @@ def _decision(source: Source) -> dict[str, Any]:
         "incomplete": verdicts.incomplete(source),
         "symbols": verdicts.SYMBOLS,
         "gates": list(verdicts.gate_rows(source)),
-        "cards": list(verdicts.cards(source)),
+        "cards": list(cards.cards(source)),
         "scope": list(background.scope(source)),
     }
 
@@ -99,6 +107,14 @@ def _pictures(source: Source) -> dict[str, Any]:
         judged = judged[judged["probe"] == source.probe(source.attributes[0])]
     pictured = not source.images.empty and source.images["path"].fillna("").ne("").any()
     pairs = gallery.rows(source.images, judged, source.arms, thumbnails) if pictured else []
+    if thumbnails.lost:
+        log.warning(
+            "warning: the report of %s lacks pictures that its tables name: %d could not be read "
+            "from its store (%s); put the store back where the run left it and render again",
+            source.results.benchmark,
+            thumbnails.lost,
+            source.manifest.get("store") or ".bias-audit",
+        )
     return {
         "walls": walls,
         "features": features,
@@ -122,9 +138,11 @@ def _numbers(source: Source) -> dict[str, Any]:
         "forests": list(summary.forests(source)),
         "overview": mitigations.overview(source),
         "trade_offs": list(trade_offs.trade_offs(source)),
+        "resembled": any(base(m.metric) == "clip_i" for m in source.general()),
         "quality": effects.quality(source),
         "side_effects": effects.side_effects(source),
-        "obedience": effects.obedience(source),
+        "obedience": obedience.over_prompts(source),
+        "obedience_by_prompt": obedience.by_prompt(source),
         "flips": effects.flips(source),
     }
 
@@ -133,12 +151,13 @@ def _grounds(source: Source) -> dict[str, Any]:
     """Return what the numbers rest on, and what is still to be answered for."""
     definitions, interval_methods = background.methods(source)
     return {
-        "probes": background.probes(source),
+        "probes": probe_tables.probes(source),
         "confusions": list(distributions.confusions(source)),
-        "readings": background.readings(source),
-        "agreement": background.agreement(source),
-        "states": distributions.states(source),
-        "missing_bounds": background.missing_bounds(source),
+        "readings": probe_tables.readings(source),
+        "shares_read": probe_tables.shares_read(source),
+        "agreement": probe_tables.agreement(source),
+        "states": list(distributions.states(source)),
+        "missing_bounds": missing.bounds(source),
         "truths": list(distributions.truths(source)),
         "definitions": definitions,
         "interval_methods": interval_methods,
@@ -159,8 +178,13 @@ def _lead(source: Source) -> str:
     else:
         arms = f" in {len(source.arms)} arms: {clipped(listed(source.arms))}" if others else ""
         begins = f"Images, or labels of images, were at hand{arms}."
+    asked = f"whether images show the {listed(source.asked)} that their prompts ask for"
+    shares = (
+        f"how far the shares of perceived {listed(source.attributes) or 'attributes'} lie from "
+        "the target"
+    )
+    says = [*([asked] if source.asked else []), *([shares] if source.attributes else [])]
     return (
-        f"{begins} This page says how far the shares of perceived "
-        f"{listed(source.attributes) or 'attributes'} lie from the target, how sure that is, and "
-        "what it rests on."
+        f"{begins} This page says {', '.join(says or [shares])}, how sure that is, and what it "
+        "rests on."
     )

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from audit.errors import InputError
 from audit.storage import results_file
 from audit.storage.results import Difference, Entry, Estimand, Results
 from audit.types import OBEYED
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 JOINT = "+"
 """Between the names of attributes, and of classes, that are measured together."""
+CONTROLS = frozenset({"none", "identity", "reconstruction", "random-features"})
+"""Mitigations that are there to compare with: none of them is meant to make a model fairer."""
 BASELINE = 0
 """Place of the baseline among the arms."""
 
@@ -36,6 +40,8 @@ class Source:
     labels: pd.DataFrame = field(default_factory=pd.DataFrame)
     store: Path | None = None
     """Folder that the paths in `images` start from."""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    """`spec.yaml`; empty where there is none."""
 
     @classmethod
     def open(cls, folder: Path) -> "Source":
@@ -52,6 +58,7 @@ class Source:
             images=_table(folder / "images.parquet"),
             labels=_table(folder / "labels.parquet"),
             store=_store(folder, manifest),
+            spec=_spec(folder / "spec.yaml"),
         )
 
     @cached_property
@@ -83,6 +90,19 @@ class Source:
         return self.arms[BASELINE] if self.arms else ""
 
     @cached_property
+    def controls(self) -> frozenset[str]:
+        """Arms that are there to compare with; by their own names where there is no spec."""
+        benchmarks = self.spec.get("benchmarks") or {}
+        written = (benchmarks.get(self.results.benchmark) or {}).get("mitigations") or ()
+        named = {one.get("as") or one["name"]: one["name"] for one in written}
+        return frozenset(arm for arm in self.arms if named.get(arm, arm) in CONTROLS)
+
+    @property
+    def prompted(self) -> bool:
+        """Whether what was drawn was asked for in words."""
+        return any(self.results.prompts.values())
+
+    @cached_property
     def unpaired(self) -> bool:
         """Whether some arm shares no seeds with the baseline, so that no pictures pair."""
         return any(is_unpaired(d) for d in self.results.comparisons)
@@ -111,11 +131,15 @@ class Source:
         return tuple(dict.fromkeys(m.attribute for m in found if m.attribute))
 
     @cached_property
-    def subjects(self) -> tuple[str, ...]:
-        """Attributes that feature sets or gates are about: those to be made fair; else all."""
+    def aimed(self) -> frozenset[str]:
+        """Attributes that feature sets or gates are about."""
         meant = {f.attribute for f in self.results.features}
-        meant |= {g.attribute for g in self.results.gates if g.attribute}
-        return tuple(a for a in self.attributes if a in meant) or self.attributes
+        return frozenset(meant | {g.attribute for g in self.results.gates if g.attribute})
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """Attributes measured that are to be made fair: those aimed at; else all."""
+        return tuple(a for a in self.attributes if a in self.aimed) or self.attributes
 
     @cached_property
     def combined(self) -> tuple[str, ...]:
@@ -137,7 +161,8 @@ class Source:
         if attribute in self.estimands:
             return self.estimands[attribute].classes
         shares = (m for m in self.results.measurements if m.attribute == attribute and m.class_)
-        return tuple(dict.fromkeys(m.class_ for m in shares if m.class_))
+        known = (p.classes for p in self.results.probes if p.attribute == attribute)
+        return tuple(dict.fromkeys(m.class_ for m in shares if m.class_)) or next(known, ())
 
     def target(self, attribute: str) -> dict[str, float]:
         """Share wanted of each class; empty where no target is known."""
@@ -185,6 +210,16 @@ def _manifest(path: Path) -> dict[str, Any]:
         read = json.loads(path.read_text("utf-8"))
     except ValueError as wrong:
         raise InputError(f"{path}: not a JSON document: {wrong}") from None
+    return read if isinstance(read, dict) else {}
+
+
+def _spec(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        read = yaml.load(path.read_text("utf-8"), Loader=LOADER)
+    except yaml.YAMLError as wrong:
+        raise InputError(f"{path}: not a YAML document: {wrong}") from None
     return read if isinstance(read, dict) else {}
 
 

@@ -20,10 +20,23 @@ MATRIX = {
     "fd_corrected": "FD, corrected",
     "fd_ppi": "FD, with human labels",
     "parity_gap": "Parity gap",
-    "fd_debiased_macro": "Mean over prompts",
-    "fd_debiased_worst": "Worst prompt",
 }
 """Columns of the summary matrix with their heads, where the run has them."""
+OVER_PROMPTS = {
+    "fd_debiased_macro": "FD, debiased, root mean square over prompts",
+    "fd_debiased_worst": "FD, debiased, worst prompt",
+    "fd": "FD, pooled",
+    "fd_corrected": "FD, corrected, pooled",
+    "fd_ppi": "FD, with human labels, pooled",
+}
+"""The same where there are many prompts: first what pooling cannot hide."""
+
+
+def matrix_columns(source: Source) -> dict[str, str]:
+    """Return the metrics of the summary matrix with their heads."""
+    known = {m.metric for m in source.results.measurements if m.value is not None}
+    heads = OVER_PROMPTS if "fd_debiased_macro" in known else MATRIX
+    return {metric: head for metric, head in heads.items() if metric in known} or {"fd": "FD"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +61,7 @@ class Forest:
 
 def matrix(source: Source) -> tuple[tuple[str, ...], list[Line]]:
     """Return head and rows of attribute × arm against metric, with a strip of the discrepancy."""
-    known = {m.metric for m in source.results.measurements if m.value is not None}
-    columns = [c for c in MATRIX if c in known] or ["fd"]
+    columns = matrix_columns(source)
     top = max(
         (v for m in source.results.measurements if m.metric == "fd" and m.prompt is None
          for v in (m.ci_high, m.value, m.null_high) if v is not None), default=1.0,
@@ -71,8 +83,9 @@ def matrix(source: Source) -> tuple[tuple[str, ...], list[Line]]:
                 difference(source, "fd2_debiased", arm, attribute),
             ]
             lines.append(Line(tuple(cells), strip([_mark(fd)], top, place=place)))
-    head = ("Attribute", "Arm", *(MATRIX[c] for c in columns), "Fair up to", "FD², change")
-    return head, lines
+    pooled = "FD, pooled" if columns.get("fd") == OVER_PROMPTS["fd"] else "FD"
+    ends = (f"{pooled}: fair up to", f"{pooled.replace('FD', 'FD²')}: change")
+    return ("Attribute", "Arm", *columns.values(), *ends), lines
 
 
 def combined(source: Source) -> tuple[Table, Table] | None:

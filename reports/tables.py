@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from audit.storage.results import Entry
-from reports.words import bounds, measured, number
+from reports.words import bounds, measured, number, scaled
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Cell:
 
     text: str
     value: float | None = None
-    """The number as `results.json` holds it; sorting and copying use it."""
+    """The number as `results.json` holds it, scaled as shown; sorting and copying use it."""
     note: str = ""
     """Said after the text, in a muted tone: an interval."""
 
@@ -28,6 +28,8 @@ class Table:
     numeric: frozenset[int] = frozenset()
     """Columns set flush right."""
     sortable: bool = False
+    stacked: bool = False
+    """Whether notes stand below their numbers, which keeps columns narrow."""
 
 
 def entry_cell(entry: Entry | None) -> Cell:
@@ -35,14 +37,14 @@ def entry_cell(entry: Entry | None) -> Cell:
     if entry is None or entry.value is None:
         return Cell(measured(entry))
     interval = bounds(entry.ci_low, entry.ci_high, entry.metric)
-    return Cell(number(entry.value, entry.metric), entry.value, interval)
+    return Cell(number(entry.value, entry.metric), scaled(entry.value, entry.metric), interval)
 
 
 def number_cell(
     value: float | None, metric: str, low: float | None = None, high: float | None = None
 ) -> Cell:
     """Return the cell of a number with its interval, if it has one."""
-    return Cell(number(value, metric), value, bounds(low, high, metric))
+    return Cell(number(value, metric), _shown(value, metric), bounds(low, high, metric))
 
 
 def count_cell(count: float) -> Cell:
@@ -52,7 +54,11 @@ def count_cell(count: float) -> Cell:
 
 def value_cell(value: float | None, metric: str = "") -> Cell:
     """Return the cell of a bare number."""
-    return Cell(number(value, metric), value)
+    return Cell(number(value, metric), _shown(value, metric))
+
+
+def _shown(value: float | None, metric: str) -> float | None:
+    return None if value is None else scaled(value, metric)
 
 
 Row = Sequence[Cell | str]
@@ -60,11 +66,16 @@ Row = Sequence[Cell | str]
 
 
 def table(
-    caption: str, head: Sequence[str], rows: Iterable[Row], *, sortable: bool = False
+    caption: str,
+    head: Sequence[str],
+    rows: Iterable[Row],
+    *,
+    sortable: bool = False,
+    stacked: bool = False,
 ) -> Table:
     """Build a table; bare strings become cells, and columns of numbers are set flush right."""
     cells = tuple(tuple(c if isinstance(c, Cell) else Cell(c) for c in row) for row in rows)
     numeric = frozenset(
         i for i in range(1, len(head)) if any(row[i].value is not None for row in cells)
     )
-    return Table(caption, tuple(head), cells, numeric, sortable)
+    return Table(caption, tuple(head), cells, numeric, sortable, stacked)

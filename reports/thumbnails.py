@@ -29,6 +29,8 @@ class Thumbnails:
         self.left = budget
         self.refused = 0
         """Pictures left out because the budget was spent."""
+        self.lost = 0
+        """Pictures that have a name and could not be found or read."""
 
     def small(self, path: str | None) -> str | None:
         """Return one image as a WebP data URI; None where it cannot be shown."""
@@ -73,7 +75,14 @@ class Thumbnails:
 
     def _open(self, path: str | None) -> Image.Image | None:
         """Open an image of the store; None where it lies outside, is gone or is broken."""
-        if not path or self.store is None:
+        if not path:
+            return None
+        found = self._inside(path)
+        self.lost += found is None
+        return found
+
+    def _inside(self, path: str) -> Image.Image | None:
+        if self.store is None:
             return None
         file = (self.store / path).resolve()
         if not file.is_relative_to(self.store):

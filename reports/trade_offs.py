@@ -18,10 +18,10 @@ def trade_offs(source: Source) -> Iterator[Chart]:
     """Fairness against quality and alignment, for attributes that features or gates are about."""
     metrics = dict.fromkeys(m.metric for m in source.general() if base(m.metric) in QUALITY)
     for attribute in source.subjects:
-        probe = source.probe(attribute)
+        probe, fairness = source.probe(attribute), _fairness(source, attribute)
         for metric in metrics:
             pairs = [
-                (arm, source.one("fd", arm, attribute, None, probe), source.one(metric, arm))
+                (arm, source.one(fairness, arm, attribute, None, probe), source.one(metric, arm))
                 for arm in source.arms
             ]
             full = [
@@ -30,12 +30,19 @@ def trade_offs(source: Source) -> Iterator[Chart]:
                 if p[1] and p[2] and p[1].value is not None and p[2].value is not None
             ]
             if len(full) > 1:
-                yield _trade_off(source, attribute, metric, pairs)
+                yield _trade_off(attribute, fairness, metric, pairs)
+
+
+def _fairness(source: Source, attribute: str) -> str:
+    """Return the metric of fairness: over prompts where there are some, for pooling hides."""
+    probe, over = source.probe(attribute), "fd_debiased_macro"
+    known = any(source.one(over, arm, attribute, None, probe) for arm in source.arms)
+    return over if len(source.by_prompt) > 1 and known else "fd"
 
 
 def _trade_off(
-    source: Source,
     attribute: str,
+    fairness: str,
     metric: str,
     pairs: Sequence[tuple[str, Entry | None, Entry | None]],
 ) -> Chart:
@@ -50,11 +57,11 @@ def _trade_off(
         title=f"{attribute.capitalize()} fairness against {title(metric)}",
         finding=f"No arm is better in both than {listed(best)} (filled marks).",
         draw=lambda: figures.trade_off(
-            points, "fairness discrepancy, lower is better", f"{title(metric)}, {way}"
+            points, f"{title(fairness)}, lower is better", f"{title(metric)}, {way}"
         ),
         table=table(
-            f"Fairness discrepancy of {attribute} and {title(metric)}",
-            ["Arm", "Fairness discrepancy", title(metric), "Pareto set"],
+            f"{title(fairness)}, of {attribute}, and {title(metric)}",
+            ["Arm", title(fairness), title(metric), "Pareto set"],
             [
                 [arm, entry_cell(x), entry_cell(y), "yes" if flag else "no"]
                 for (arm, x, y), flag in zip(pairs, flags, strict=True)

@@ -1,14 +1,14 @@
-"""The verdict of a run, in a word, in a sentence for each attribute, and gate by gate."""
+"""The verdict of a run, in a word and gate by gate."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audit.storage.results import Entry, GateEntry
-from audit.types import OBEYED
+from audit.storage.results import GateEntry
 from reports.glossary import title
+from reports.guides import caveat
 from reports.source import Source
-from reports.tables import Cell, value_cell
-from reports.words import bounds, measured, number, p_value
+from reports.tables import Cell, count_cell, number_cell, value_cell
+from reports.words import number, p_value
 
 SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "≈", "incomplete": "…", "none": "–"}
 STOPPED = {"interrupted": "was interrupted", "failed": "ended with an error"}
@@ -30,18 +30,20 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Card:
-    """One attribute in a few words."""
+class GateRow:
+    """A gate as a line of a table."""
 
-    attribute: str
-    figure: str
-    """The share farthest from its target, or `not measured`."""
-    lines: tuple[str, ...]
+    gate: GateEntry
+    cells: tuple[Cell, ...]
+    """Promise, value, bound, images, and value of the baseline."""
+    reason: str
+    caveat: str
+    """What speaks against relying on it; empty where nothing is known to."""
 
     @property
-    def text(self) -> str:
-        """All that is said of it, in one paragraph."""
-        return " ".join(self.lines)
+    def why(self) -> str:
+        """The reason and the caveat in one paragraph."""
+        return f"{self.reason} {self.caveat}".strip()
 
 
 def verdict(source: Source) -> Verdict:
@@ -64,11 +66,17 @@ def verdict(source: Source) -> Verdict:
             "Inconclusive",
             f"{_count(len(undecided), 'gate')} of {len(gates)} cannot be decided at this size.",
         )
-    return Verdict(
-        "pass",
-        "Pass",
-        f"All {_count(len(gates), 'gate')} passed." if len(gates) > 1 else "The gate passed.",
-    )
+    said = f"All {_count(len(gates), 'gate')} passed" if len(gates) > 1 else "The gate passed"
+    return Verdict("pass", "Pass", f"{said}{_by_guides(source)}.")
+
+
+def _by_guides(source: Source) -> str:
+    gates = source.results.gates
+    count = sum(bool(caveat(source, gate)) for gate in gates)
+    if not count:
+        return ""
+    which = "" if count == len(gates) else f"{count:,} of them "
+    return f", {which}judged by the probe that guided the arm"
 
 
 def incomplete(source: Source) -> str:
@@ -86,116 +94,47 @@ def incomplete(source: Source) -> str:
     )
 
 
-def cards(source: Source) -> Iterator[Card]:
-    """Yield each attribute: where the baseline stands, and the arm closest to the target."""
-    for attribute in source.attributes:
-        probe, target = source.probe(attribute), source.target(attribute)
-        shares = {
-            c: m
-            for c in source.classes(attribute)
-            if (m := source.one("share", source.baseline, attribute, c, probe))
-            and m.value is not None
-        }
-        if not shares:
-            said = f"{probe} read no image of {source.baseline}: neither fair nor unfair."
-            yield Card(attribute, "not measured", (said,))
-            continue
-        off = {c: abs((m.value or 0) - target.get(c, 1 / len(shares))) for c, m in shares.items()}
-        class_ = max(off, key=lambda c: off[c])
-        worst = shares[class_]
-        interval = bounds(worst.ci_low, worst.ci_high, "share")
-        aim = f"The target is {number(target[class_], 'share')}." if class_ in target else ""
-        said = (
-            f"of {worst.n:,} images under {source.baseline} are read as {class_} {interval}. {aim}"
-        )
-        chance = _by_chance(
-            source.one("fd", source.baseline, attribute, None, probe), source.level
-        )
-        lines = (said.strip(), chance, _closest(source, attribute, class_))
-        yield Card(attribute, number(worst.value, "share"), tuple(line for line in lines if line))
-    for attribute in source.asked:
-        yield _as_asked(source, attribute)
-
-
-def _as_asked(source: Source, attribute: str) -> Card:
-    """Say how far prompts that ask for a class get it."""
-    probe, about = source.probe(attribute), f"{attribute}, as asked"
-    found = {
-        arm: m
-        for arm in source.arms
-        if (m := source.one(OBEYED, arm, attribute, None, probe)) and m.value is not None
-    }
-    if source.baseline not in found:
-        return Card(about, "not measured", (f"{probe} read no image of {source.baseline}.",))
-    first = found[source.baseline]
-    interval = bounds(first.ci_low, first.ci_high, "share")
-    said = (
-        f"of {first.n:,} images under {source.baseline} are read as their prompt asks {interval}."
-    )
-    least = min(found, key=lambda arm: found[arm].value or 0)
-    others = f"Least under {least}: {measured(found[least])}." if least != source.baseline else ""
-    lines = (said, others)
-    return Card(about, number(first.value, "share"), tuple(line for line in lines if line))
-
-
-def _by_chance(fd: Entry | None, level: str) -> str:
-    if fd is None or fd.value is None or fd.null_high is None:
-        return ""
-    if fd.value > fd.null_high:
-        return (
-            f"Fairness discrepancy {number(fd.value)}: more than the {number(fd.null_high)} that "
-            f"{level} of fair models stay under at this sample size."
-        )
-    return (
-        f"Fairness discrepancy {number(fd.value)}: within the {number(fd.null_high)} that a fair "
-        "model reaches by chance."
-    )
-
-
-def _closest(source: Source, attribute: str, class_: str) -> str:
-    probe = source.probe(attribute)
-    known = {
-        arm: m.value
-        for arm in source.arms[1:]
-        if (m := source.one("fd", arm, attribute, None, probe)) and m.value is not None
-    }
-    if not known:
-        return ""
-    arm = min(known, key=lambda a: known[a])
-    before = source.one("fd", source.baseline, attribute, None, probe)
-    if before and before.value is not None and before.value <= known[arm]:
-        return "No arm is closer to the target."
-    share = source.one("share", arm, attribute, class_, probe)
-    return f"Closest to the target: {arm}, {measured(share)}, discrepancy {number(known[arm])}."
-
-
-def gate_rows(source: Source) -> Iterator[tuple[GateEntry, tuple[Cell, ...], str]]:
-    """Yield each gate, its cells and the reason for its verdict."""
+def gate_rows(source: Source) -> Iterator[GateRow]:
+    """Yield each gate with its numbers, the reason for its verdict, and what speaks against it."""
     for gate in source.results.gates:
         sign = "≤" if gate.side == "max" else "≥"
         about = [title(gate.metric), gate.attribute, gate.class_, f"arm {gate.arm}", gate.prompt]
         promise = ", ".join(str(a) for a in about if a)
-        p = ""
-        if gate.p_adjusted is not None:
-            known = p_value(gate.p_adjusted)
-            known = known if known.startswith("<") else f"= {known}"
-            p = f" p {known} after Holm over {gate.family}."
-        reason = f"{gate.reason[:1].upper()}{gate.reason[1:]}.{p}"
-        yield (
+        yield GateRow(
             gate,
             (
                 Cell(f"{promise} {sign} {number(gate.limit, gate.metric)}"),
-                Cell(
-                    number(gate.value, gate.metric),
-                    gate.value,
-                    bounds(gate.ci_low, gate.ci_high, gate.metric),
-                ),
+                number_cell(gate.value, gate.metric, gate.ci_low, gate.ci_high),
                 value_cell(gate.bound, gate.metric),
-                Cell(f"{gate.n:,}", float(gate.n)),
+                count_cell(gate.n),
                 value_cell(gate.baseline_value, gate.metric),
             ),
-            reason,
+            _reason(gate),
+            caveat(source, gate),
         )
+
+
+def _reason(gate: GateEntry) -> str:
+    """Say why that is the verdict, and with what p where several gates were tested together."""
+    said = reason(gate)
+    p = ""
+    if gate.p_adjusted is not None:
+        known = p_value(gate.p_adjusted)
+        known = known if known.startswith("<") else f"= {known}"
+        together = f" after Holm over {gate.family}" if gate.family > 1 else ""
+        p = f" p {known}{together}."
+    return f"{said[:1].upper()}{said[1:]}.{p}"
+
+
+def reason(gate: GateEntry) -> str:
+    """Return why that is the verdict, its numbers written as those of its metric are."""
+    said = gate.reason
+    wording = "at most" if gate.side == "max" else "at least"
+    limit = f"limit {wording} {number(gate.limit, gate.metric)}"
+    if gate.bound is not None:
+        bound = f"bound is {number(gate.bound, gate.metric)}"
+        said = said.replace(f"bound is {gate.bound:.4g}", bound)
+    return said.replace(f"limit {wording} {gate.limit:g}", limit)
 
 
 def _count(n: int, noun: str) -> str:

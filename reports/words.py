@@ -44,6 +44,15 @@ def is_share(metric: str) -> bool:
     return metric.split("@")[0].startswith(("share", "detection", "obeyed"))
 
 
+def scaled(value: float, metric: str = "") -> float:
+    """Return a value as it is shown: KID is so small that it is shown times 1000.
+
+    >>> scaled(0.0016, "kid@portraits-clip"), scaled(0.25, "share")
+    (1.6, 0.25)
+    """
+    return 1000 * value if metric.startswith("kid") else value
+
+
 def number(value: float | None, metric: str = "") -> str:
     r"""Write a value of a metric; an en dash is no number, and the reason stands beside it.
 
@@ -54,6 +63,7 @@ def number(value: float | None, metric: str = "") -> str:
     """
     if value is None:
         return "not measured"
+    value = scaled(value, metric)
     if is_share(metric):
         text = f"{100 * value:.1f}{PERCENT}"
     elif abs(value) >= 1000:
@@ -105,7 +115,7 @@ def change(value: float | None, metric: str = "") -> str:
         return "not measured"
     if is_share(metric):
         return f"{100 * value:+.1f} points".replace("-", MINUS)
-    return f"{value:+.3f}".replace("-", MINUS)
+    return f"{scaled(value, metric):+.3f}".replace("-", MINUS)
 
 
 def p_value(p: float | None) -> str:

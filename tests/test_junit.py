@@ -184,7 +184,7 @@ def test_the_checklist_counts_readings_and_not_images(tmp_path):
     found = Results.model_validate({"benchmark": "b", "arms": ["none"], "states": states})
     answers = {item.question: item.answer for item in items(Source(found))}
     said = answers["Is missing data small, and alike in the arms?"].replace("\xa0", " ")
-    assert said == "Missing: 30.0 % of 10 readings under none."
+    assert said == "Without a reading by dlib of gender: 3 of 10 (30.0 %) under none."
 
 
 def test_the_checklist_says_what_each_row_is_evidence_for(tmp_path):

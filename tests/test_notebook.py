@@ -62,7 +62,7 @@ def test_figures_are_shown_as_they_are_and_may_be_changed(run):
     from matplotlib.figure import Figure
 
     found = run.figures()
-    assert {"shares-gender", "fd-race", "states", "truth-age"} <= set(found)
+    assert {"shares-gender", "fd-race", "states-portraits", "truth-age"} <= set(found)
     assert list(found) == [chart.id for chart in found.values()]
     chart = found["shares-gender"]
     assert isinstance(chart.figure, Figure)

@@ -15,7 +15,7 @@ from report_run import colours, occupations, unconditional, write
 from audit.errors import InputError
 from audit.storage import results_file
 from audit.storage.results import Results
-from reports import verdicts
+from reports.cards import cards
 from reports.render import render
 from reports.source import Source
 
@@ -165,12 +165,13 @@ def test_the_numbers_of_the_tables_are_those_of_the_results(run, page):
         for i, c in enumerate(d["counts"])
     }  # fmt: skip
     ranks = set(map(float, range(1, 25)))
+    kid = {1000 * m["value"] for m in found["measurements"] if m["metric"].startswith("kid")}
     moved = {
         float(sum(n for i, row in enumerate(f["counts"]) for j, n in enumerate(row) if i != j))
         for f in found["flips"]
     }
     assert len(page.values) > 200
-    assert set(page.values) <= known | shares | ranks | moved
+    assert set(page.values) <= known | shares | ranks | moved | kid
 
 
 def test_every_pooled_share_is_on_the_page_with_its_interval(run, page):
@@ -334,6 +335,17 @@ def test_a_picture_outside_the_store_is_not_shown(tmp_path):
     assert "no picture" in page.text
 
 
+def test_lost_pictures_are_warned_of_in_one_sentence(tmp_path, caplog):
+    folder = occupations(tmp_path, images=4, picture=colours)
+    render(folder)
+    assert caplog.messages == []
+    (tmp_path / ".bias-audit").rename(tmp_path / "elsewhere")
+    assert not Page(render(folder)).images
+    (said,) = caplog.messages
+    assert said.startswith("warning: the report of occupations lacks pictures")
+    assert str(tmp_path) not in said
+
+
 def test_the_gallery_follows_its_rule(run, html):
     """By lot comes first, in the order of hashes; every arm shows the same request."""
     import hashlib
@@ -371,7 +383,7 @@ def test_hookpoint_stability_and_scale_are_accounted_for(page):
     assert "mid_block (the usual bottleneck)" in page.text
     assert "an autoencoder with another seed finds too" in page.text
     assert "How well a single latent tells gender" in page.text
-    assert "How strongly steer steers" in page.text
+    assert "How strongly to steer" in page.text
     assert "What the autoencoder leaves out" in page.text
     assert "How alike the latents of gender fire in the two autoencoders" in page.text
     assert {0.9375, 0.233, 0.914, 0.93, 0.587, 0.83, 0.254, 253} <= set(page.values)
@@ -391,6 +403,6 @@ def test_an_arm_that_is_no_closer_to_the_target_is_not_called_the_closest(tmp_pa
     """The baseline is even, the only other arm draws nine women in ten."""
     shares = {"gender": {("-", "none"): (0.5, 0.5), ("-", "worse"): (0.9, 0.1)}}
     run = write(tmp_path, "portraits", {"-": ""}, ("none", "worse"), shares, 200)
-    (card,) = verdicts.cards(Source.open(run))
-    assert "No arm is closer to the target." in card.lines
+    (card,) = cards(Source.open(run))
+    assert "No arm is shown to be closer to the target." in card.lines
     assert "Closest" not in card.text

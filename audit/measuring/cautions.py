@@ -43,7 +43,7 @@ def card_cautions(group: Group, card: ErrorCard | str | None) -> Iterator[Warned
     if unlike:
         votes = group.votes
         message = (
-            f"{votes.probe} errs on {votes.attribute} unlike in unlike groups "
+            f"how often {votes.probe} misreads {votes.attribute} differs by group "
             f"({'; '.join(unlike)}): corrected shares hold for a mix like that of the card only"
         )
         yield Warned(code="errors_differ_by_group", message=message)
