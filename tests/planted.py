@@ -68,6 +68,18 @@ class PlantedModel:
             self.edits.remove(edit)
 
 
+class Filtered(PlantedModel):
+    """A safety checker makes every image of an even seed black, which the probe reads as dark."""
+
+    fingerprint = "planted-filtered"
+
+    def generate(self, requests: Sequence[Request]) -> Drawing:
+        images = super().generate(requests).images
+        stopped = np.array([request.seed % 2 == 0 for request in requests])
+        images[stopped] = 0
+        return Drawing(images, tuple(State.FILTERED if s else State.OK for s in stopped))
+
+
 class PlantedProbe:
     name = "planted"
     fingerprint = "planted-probe"

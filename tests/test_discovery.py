@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted import STEPS, PlantedModel, PlantedProbe, random_sae, requests
+from planted import STEPS, Filtered, PlantedModel, PlantedProbe, random_sae, requests
 from safetensors.torch import save_file
 
 from audit.errors import InputError, SpecError
 from audit.features import dissection
 from audit.features.discovery import discover
-from audit.features.dose_response import decided
 from audit.features.evidence import auc, auc_interval, best_latents
+from audit.features.reading import decided
 from audit.features.recorded import ACTIVATIONS, IMAGES, LABELS
 from audit.features.sae import SAE
 from audit.features.study import Study
@@ -215,6 +215,22 @@ def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
     (home / dissection.FILE).write_text("{")
     with pytest.raises(InputError, match="not a feature set"):
         discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
+
+
+def test_images_that_a_filter_took_are_read_as_nobody(tmp_path):
+    """Half of them, all black: were they read, more than half of the images would be dark."""
+    wanted = SMALL.model_copy(update={"stability": False})
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": (4,)}
+    found = discover(Filtered(), PlantedProbe(), wanted, **arguments)
+    study = Study(Filtered(), PlantedProbe(), wanted, STEPS)
+    asked = study.requests("discovery", 60)
+    fine = [request for request in asked if request.seed % 2]
+    bright = PlantedModel().generate(fine).images.mean(axis=(1, 2, 3)) > 127.5
+    assert 20 < found.evidence["read"] == len(fine) < 40
+    assert found.evidence["shares"]["bright"] == pytest.approx(bright.mean())
+    assert (study.draw(asked) >= 0).tolist() == [request in fine for request in asked]
+    left = [request for request in study.requests("doses/4", 40) if request.seed % 2]
+    assert np.sum(found.evidence["doses"][0]["counts"]) == len(left)
 
 
 class Mortal(PlantedModel):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted import CHANNELS, SIDE, STEPS, PlantedModel, random_sae, requests
+from planted import CHANNELS, SIDE, STEPS, Filtered, PlantedModel, random_sae, requests
 
 from audit.errors import SpecError
 from audit.features.dissection import Dissection
@@ -166,6 +166,18 @@ def test_rejection_reaches_the_target_and_keeps_first_draws_that_fit():
     ):
         with pytest.raises(SpecError, match=reason):
             rejection(**(options | wrong))
+
+
+def test_rejection_accepts_no_image_that_a_filter_took():
+    """A black image is read as dark, which is what is wanted."""
+    options = {"target": {"light": {"dark": 1.0, "bright": 0.0}}, "attribute": "light"}
+    asked = requests(40)
+    states = {}
+    for attempts in (1, 12):
+        mitigation = rejection(**options, probe="planted:PlantedProbe", attempts=attempts)
+        with mitigation.applied(Filtered()) as model:
+            states[attempts] = Counter(model.generate(asked).states)
+    assert states == {1: {State.OK: 20, State.FILTERED: 20}, 12: {State.OK: 40}}
 
 
 class Listener:

@@ -20,7 +20,7 @@ from audit.mitigations.rejection import rejection
 from audit.mitigations.share_search import ShareSearch
 from audit.mitigations.uce import uce
 from audit.testing.models import check_mitigation
-from audit.types import Readings, Request, State
+from audit.types import Drawing, Readings, Request, State
 from models.diffusion import diffusion
 
 EVEN = {"gender": {"woman": 0.5, "man": 0.5}}
@@ -191,6 +191,17 @@ def test_a_guide_may_have_options():
 
 def thermometer():
     return Thermometer(SimpleNamespace(weight=torch.zeros(1)), torch.zeros(1))
+
+
+def test_shares_are_of_images_that_came_out():
+    class Stopped:
+        def generate(self, requests):
+            states = (State.OK, State.FILTERED, State.FAILED, State.OK)
+            return Drawing(np.zeros((len(requests), 4, 4, 3), np.uint8), states)
+
+    search = ShareSearch(thermometer(), "gender", EVEN["gender"], 4, 1, 0.5, 0.2, 1, 1.0, 0)
+    shares, n = search.shares(Stopped(), "nurse")
+    assert (shares.tolist(), n) == ([0.0, 1.0], 2)
 
 
 def test_a_share_settles_by_its_interval_not_by_itself():

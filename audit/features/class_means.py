@@ -72,7 +72,7 @@ def class_directions(
         for name, mean in means.items():
             hooks.enter_context(study.model.hooked(name, mean.edit))
         for _, drawing in fitting(study.model, requests, _HELD):
-            read = torch.from_numpy(study.read(drawing.images))
+            read = torch.from_numpy(study.read(drawing))
             members = one_hot(read.clamp(min=0), len(counts)).float() * (read >= 0)[:, None]
             counts += members.sum(0)
             for mean in means.values():

@@ -32,7 +32,7 @@ from audit.storage.scratch import resumable, whole
 from audit.storage.weights import fingerprint
 from audit.types import Model, Probe
 
-SCHEME = 4
+SCHEME = 5
 """Enters the name of the folder; raised when this code finds other things in the same model."""
 EVIDENCE = 2
 """Enters the name of a dissection alone; raised when it tells more of the same recording."""

@@ -17,7 +17,7 @@ import torch
 from audit.errors import InputError
 from audit.features import sae as autoencoder
 from audit.features import sae_training
-from audit.features.dose_response import decided
+from audit.features.reading import decided, read
 from audit.features.recording import Recording, mixed
 from audit.features.sae import SAE
 from audit.features.study import Study
@@ -91,9 +91,9 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
                 images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
             images[start : start + len(batch)] = drawing.images
             start += len(batch)
-            readings = study.probe.read(drawing.images)
-            for attribute, read in labels.items():
-                read += decided(readings, attribute).tolist()
+            readings = read(study.probe, drawing)
+            for attribute, known in labels.items():
+                known += decided(readings, attribute).tolist()
             recording.flush()
             images.flush()
             atomic.write(folder / LABELS, json.dumps(labels) + "\n")

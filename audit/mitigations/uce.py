@@ -47,7 +47,7 @@ class ConceptEditing:
         """Reads the shares that pushes follow; None where pushes are given."""
         self.attribute = search.attribute if search else None
         self.fingerprint = fingerprint(
-            "uce", 2, self.concepts, self.words, self.preserve, ridge,
+            "uce", 3, self.concepts, self.words, self.preserve, ridge,
             None if pushes is None else pushes.tolist(),
             search and (search.probe.fingerprint, {**vars(search), "probe": ""}),
         )  # fmt: skip
