@@ -215,6 +215,23 @@ def test_a_quota_names_each_class_as_often_as_wanted_and_attributes_independentl
         assert abs(heard[f"a portrait of {age} male office worker"] - 50) <= 10
 
 
+@pytest.mark.parametrize(
+    ("prompt", "heard"),
+    [
+        ("a photo of a nurse, in the style of a painting",
+         "a photo of a female nurse, in the style of a painting"),
+        ("a portrait of a chief of the police", "a portrait of a female chief of the police"),
+        ("A photo of a CEO of a company", "A photo of a female CEO of a company"),
+        ("a photo of the head of a kitchen", "a photo of the female head of a kitchen"),
+        ("portrait photo, a nurse at work", "portrait photo, a female nurse at work"),
+        ("An engineer at the office", "A female engineer at the office"),
+        ("portrait of office workers", "female portrait of office workers"),
+    ],
+)  # fmt: skip
+def test_the_word_stands_before_the_person(prompt, heard):
+    assert asked(prompt, prompt_quota(target={"gender": {"woman": 1.0}}), 1) == [heard]
+
+
 def test_a_quota_of_five_attributes_draws_each_for_itself():
     """All pairs of classes of the first and the fifth are said, about equally often."""
     target = {name: {"x": 0.5, "y": 0.5} for name in "abcde"}
