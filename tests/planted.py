@@ -69,15 +69,19 @@ class PlantedModel:
 
 
 class Filtered(PlantedModel):
-    """A safety checker makes every image of an even seed black, which the probe reads as dark."""
+    """A safety checker makes a third of the images black, which the probe reads as dark."""
 
     fingerprint = "planted-filtered"
 
     def generate(self, requests: Sequence[Request]) -> Drawing:
         images = super().generate(requests).images
-        stopped = np.array([request.seed % 2 == 0 for request in requests])
+        stopped = np.array([not self.passes(request) for request in requests])
         images[stopped] = 0
         return Drawing(images, tuple(State.FILTERED if s else State.OK for s in stopped))
+
+    @staticmethod
+    def passes(request: Request) -> bool:
+        return request.seed % 3 != 0
 
 
 class PlantedProbe:

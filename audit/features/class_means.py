@@ -30,9 +30,11 @@ class ClassMeans:
         return x
 
     def add(self, members: Tensor) -> None:
-        """Add what is held to the sums, given [N, K] which image is of which class."""
+        """Add what is held to the sums, given [N, K] which image is of which class, if of any."""
+        some = members.any(1)  # what did not come out may be NaN, which zeros do not silence
         for step, x in self._held.items():
-            added = torch.einsum("nk,nd->kd", members, x.flatten(1)).view(-1, *x.shape[1:])
+            added = torch.einsum("nk,nd->kd", members[some], x[some].flatten(1))
+            added = added.view(-1, *x.shape[1:])
             self.sums[step] = added + self.sums[step] if step in self.sums else added
         self._held = {}
 

@@ -14,7 +14,7 @@ from audit.features import h_classifier
 from audit.features.dissection import Dissection
 from audit.features.evidence import Tally, best_latents, describe
 from audit.features.h_classifier import HClassifier
-from audit.features.recorded import SECOND_SEED, Recorded, held_out
+from audit.features.recorded import SECOND_SEED, Recorded, held_out, left_out
 from audit.features.recording import Recording
 from audit.features.sae import SAE
 from audit.features.stability import Found, agreement
@@ -52,6 +52,7 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
     evidence = {
         "images": len(recorded.images),
         "read": len(labelled),
+        "left_out": dict(left_out(recorded.states)),
         "shares": {name: float((labels == k).mean()) for k, name in enumerate(classes)},
         "probe": study.probe.name,
         "sae": {**sae.config, **recorded.health},
