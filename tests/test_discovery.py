@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from audit.errors import InputError, SpecError
 from audit.features import dissection
 from audit.features.discovery import discover
+from audit.features.dissecting import counterparts
 from audit.features.evidence import auc, auc_interval, best_latents
 from audit.features.reading import decided
 from audit.features.recorded import ACTIVATIONS, IMAGES, LABELS
@@ -18,6 +19,7 @@ from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.steer import steer
+from audit.spec.component import Component
 from audit.spec.feature_sets import Features, SAESpec
 
 WANTED = Features.model_construct(
@@ -264,6 +266,45 @@ def test_nothing_is_learnt_from_activations_that_overflow(tmp_path):
     for _ in range(2):
         with pytest.raises(InputError, match="too few of 60 images to learn from: 32 failed"):
             discover(Overflowing(1), PlantedProbe(), SMALL, **many)
+
+
+def test_an_image_may_be_compared_with_one_of_another_class(tmp_path):
+    """Against zeros the weighting changes nothing; against another image's codes it does."""
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
+    effects = {}
+    for baseline in ("zero", "counter-class"):
+        for weight in ("signed", "absolute"):
+            ranking = Component.model_validate({"name": "integrated-gradients", "weight": weight})
+            update = {"stability": False, "baseline": baseline, "ranking": ranking}
+            found = discover(
+                PlantedModel(), PlantedProbe(), SMALL.model_copy(update=update), **arguments
+            )
+            effects[baseline, weight] = found.features.effects
+    assert effects["zero", "signed"] == effects["zero", "absolute"]
+    assert len({str(effect) for effect in effects.values()}) == 3
+
+
+def test_counterparts_are_of_another_class_and_of_the_same_prompt_where_there_is_one():
+    labels, prompts = np.arange(60) // 2 % 3, np.arange(60) % 2
+    prompts[labels == 2] = 1
+    found = counterparts(labels, prompts, seed=0)
+    assert (labels[found] != labels).all()
+    assert (prompts[found] == prompts).all()
+    assert len(set(found)) > 20, "drawn, not the first"
+    prompts[labels == 2] = 2
+    lone = counterparts(labels, prompts, seed=0)
+    assert (labels[lone] != labels).all(), "no other class has this prompt"
+
+
+def test_k_may_hold_on_average_only(tmp_path):
+    sae = SMALL.sae.model_copy(update={"selection": "batch-topk", "tokens": 30_000})
+    wanted = SMALL.model_copy(update={"stability": False, "sae": sae})
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
+    found = discover(PlantedModel(), PlantedProbe(), wanted, **arguments)
+    assert found.sae.config["selection"] == "batch-topk"
+    assert found.evidence["sae"]["l0"] == pytest.approx(sae.k, rel=0.3)
+    active = (found.sae.encode(torch.randn(200, 16)) > 0).sum(1)
+    assert len(active.unique()) > 1, "tokens differ in how many are active"
 
 
 class Mortal(PlantedModel):

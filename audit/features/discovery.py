@@ -85,7 +85,10 @@ def discover(
     sae = given.fingerprint if given else fingerprint(wanted.sae.model_dump_json(), TOKENS)
     ranking = (wanted.ranking.name, sorted(wanted.ranking.options.items()), wanted.top)
     tried = choice and tuple(candidate.hookpoint for candidate in choice.candidates)
-    asked = (EVIDENCE, wanted.attribute, ranking, tuple(scales), wanted.stability, tried)
+    asked = (
+        EVIDENCE, wanted.attribute, ranking, wanted.baseline, tuple(scales), wanted.stability,
+        tried,
+    )  # fmt: skip
     found_in = folder / fingerprint(*drawn, sae, *asked)
     if (found_in / dissection.FILE).is_file():
         return dissection.load(found_in)

@@ -132,7 +132,9 @@ def train_sae(wanted: Features, recording: Recording, folder: Path, *, seed: int
     width = shape[2] if len(shape) == 5 else shape[-1]  # [T, N, C, H, W] or [T, N, P, C]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k).to(recording.device)
+        sae = SAE(
+            width, width * wanted.sae.expansion, wanted.sae.k, selection=wanted.sae.selection
+        ).to(recording.device)
     count = max(1, (wanted.sae.tokens or TOKENS) // BATCH)
     tokens = (sae.tokens(h).flatten(0, 1) for h in recording.maps(learnt, seed=seed))
     batches = mixed(tokens, size=BATCH, count=count, seed=seed)
