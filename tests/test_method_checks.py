@@ -239,7 +239,11 @@ def test_18_the_head_of_a_step_reads_that_step_and_no_other():
     for step in range(6):
         tokens[step, :, 0, step] += 2 * labels - 1
     heads = h_classifier.fit(
-        tokens.__getitem__, 6, labels, ("a", "b"), held_out=torch.arange(80) % 3 == 0
+        lambda step: [tokens[step].flatten(1)],
+        6,
+        labels,
+        ("a", "b"),
+        held_out=torch.arange(80) % 3 == 0,
     )
     right = torch.tensor(
         [

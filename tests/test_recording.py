@@ -61,6 +61,17 @@ def test_the_room_of_a_recording_is_taken_at_once(tmp_path):
         assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 4 * 100_000 * 2
 
 
+def test_a_step_in_parts_is_the_step(tmp_path, monkeypatch):
+    monkeypatch.setattr("audit.features.recording.COLUMNS", 100)
+    recording = Recording(tmp_path / "a.npy", requests(5))
+    model, images = PlantedModel(), np.array([0, 3, 4])
+    with model.hooked("block", recording.edit):
+        model.generate(requests(5))
+    parts = list(recording.columns(2, images))
+    assert [part.shape for part in parts] == [(3, 100), (3, 100), (3, 56)]
+    assert torch.equal(torch.cat(parts, dim=1), recording.at(2, images).flatten(1))
+
+
 def test_batches_mix_images_and_steps(tmp_path):
     wanted = requests(200)
     recording = Recording(tmp_path / "a.npy", wanted)

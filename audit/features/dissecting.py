@@ -40,8 +40,9 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
     labels = recorded.labels[wanted.attribute][labelled]
     tests = held_out(len(recorded.images))[labelled]
     heads = h_classifier.fit(
-        lambda step: sae.tokens(recording.at(step, labelled)), recording.steps,
+        lambda step: recording.columns(step, labelled), recording.steps,
         torch.from_numpy(labels), classes, held_out=torch.from_numpy(tests),
+        arranged=lambda rows: sae.tokens(rows.view(-1, *recording.file.shape[2:])).flatten(1),
     )  # fmt: skip
     others = None
     if wanted.baseline == "counter-class":

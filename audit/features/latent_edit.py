@@ -36,7 +36,7 @@ class LatentEdit:
 
         Args:
             sae: Of the hookpoint.
-            latents: F ids.
+            latents: F ids, each once.
             factors: [K, F]; 1 changes nothing, 0 removes.
             amounts: [K, F] or, by position, [K, P, F]; in units of the activation. 0 changes
                 nothing.
@@ -86,7 +86,7 @@ class LatentEdit:
         sae = self.sae.to(x.device)
         tokens = sae.tokens(x).float()
         latents = self.latents.to(x.device)
-        z = sae.encode(tokens)[..., latents]
+        z = sae.encode(tokens, latents)
         change = (z * (factors - 1) + amounts) @ sae.decoder[latents]
         if self.leak:
             change = change + sae.bias

@@ -17,6 +17,8 @@ from audit.errors import InputError
 from audit.storage import atomic
 from audit.types import Moment, Request
 
+COLUMNS = 16_384
+"""Numbers of each image that are in memory at a time, where a step is gone through in parts."""
 _POOL = 8
 """Batches in the mixing pool; a half of it is served before it is filled up again."""
 
@@ -104,6 +106,12 @@ class Recording:
     def at(self, step: int, images: npt.NDArray[np.int64] | slice = slice(None)) -> Tensor:
         """Return the activations of a step, float32 [N, ...]."""
         return self._tensor(self.file[step, images])
+
+    def columns(self, step: int, images: npt.NDArray[np.int64]) -> Iterator[Tensor]:
+        """Yield the activations of a step in parts of their numbers, float32 [N, any]."""
+        rows = self.file[step].reshape(self.file.shape[1], -1)
+        for start in range(0, rows.shape[1], COLUMNS):
+            yield self._tensor(rows[images, start : start + COLUMNS])
 
     def maps(self, images: npt.NDArray[np.int64], *, seed: int) -> Iterator[Tensor]:
         """Yield activations without end, 64 at a time, in random order of images and steps."""
