@@ -144,7 +144,7 @@ class Thermometer:
         return {1: 0.0, 2: 0.25}.get(round_, 0.5)
 
 
-def test_pushes_add_up_from_the_original_weights_until_the_interval_is_inside(sd):
+def test_pushes_add_up_from_the_original_weights_until_the_interval_is_inside(sd, caplog):
     layer = next(iter(cross_attention(sd.pipeline.pipe.unet, 16).values()))
     original = layer.weight.data.clone()
     probe = Thermometer(layer, original)
@@ -152,11 +152,12 @@ def test_pushes_add_up_from_the_original_weights_until_the_interval_is_inside(sd
     mitigation = uce(**given, probe=f"{__name__}:thermometer", steps=1, images=16)
     search = mitigation.search
     mitigation.search = ShareSearch(**{**vars(search), "probe": probe, "tolerance": 0.25})
-    with mitigation.applied(sd):
+    with caplog.at_level("INFO"), mitigation.applied(sd):
         found = layer.weight.data.clone()
     # 16 images: men .5 - 0, then .5 - .25 too few women at rate .5; half and half ends it.
     push = 0.5 * (0.5 + 0.25)
     alphas = {"nurse": {"woman": push, "man": -push}}
+    assert f"uce: alphas: {alphas}" in caplog.text
     with uce(**given, alphas=alphas).applied(sd):
         torch.testing.assert_close(found, layer.weight.data)
     assert probe.pushed[0] == 0 < probe.pushed[1] < probe.pushed[2]
