@@ -68,6 +68,22 @@ class PlantedModel:
             self.edits.remove(edit)
 
 
+class Filtered(PlantedModel):
+    """A safety checker makes a third of the images black, which the probe reads as dark."""
+
+    fingerprint = "planted-filtered"
+
+    def generate(self, requests: Sequence[Request]) -> Drawing:
+        images = super().generate(requests).images
+        stopped = np.array([not self.passes(request) for request in requests])
+        images[stopped] = 0
+        return Drawing(images, tuple(State.FILTERED if s else State.OK for s in stopped))
+
+    @staticmethod
+    def passes(request: Request) -> bool:
+        return request.seed % 3 != 0
+
+
 class PlantedProbe:
     name = "planted"
     fingerprint = "planted-probe"

@@ -5,19 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted import STEPS, PlantedModel, PlantedProbe, random_sae, requests
+from planted import STEPS, Filtered, PlantedModel, PlantedProbe, random_sae, requests
 from safetensors.torch import save_file
 
 from audit.errors import InputError, SpecError
 from audit.features import dissection
 from audit.features.discovery import discover
-from audit.features.dose_response import decided
+from audit.features.dissecting import counterparts
 from audit.features.evidence import auc, auc_interval, best_latents
+from audit.features.reading import decided
 from audit.features.recorded import ACTIVATIONS, IMAGES, LABELS
 from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.mitigations.controls import identity, random_features, reconstruction
 from audit.mitigations.steer import steer
+from audit.spec.component import Component
 from audit.spec.feature_sets import Features, SAESpec
 
 WANTED = Features.model_construct(
@@ -217,6 +219,94 @@ def test_what_was_found_is_read_the_second_time(found, tmp_path, monkeypatch):
         discover(PlantedModel(), PlantedProbe(), SMALL, **arguments)
 
 
+def test_images_that_a_filter_took_are_read_as_nobody(tmp_path):
+    """A third of them, all black: were they read, so many more would be dark."""
+    wanted = SMALL.model_copy(update={"stability": False})
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": (4,)}
+    found = discover(Filtered(), PlantedProbe(), wanted, **arguments)
+    study = Study(Filtered(), PlantedProbe(), wanted, STEPS)
+    asked = study.requests("discovery", 60)
+    fine = [request for request in asked if Filtered.passes(request)]
+    bright = PlantedModel().generate(fine).images.mean(axis=(1, 2, 3)) > 127.5
+    assert 30 < found.evidence["read"] == len(fine) < 50
+    assert found.evidence["shares"]["bright"] == pytest.approx(bright.mean())
+    assert (study.draw(asked) >= 0).tolist() == [request in fine for request in asked]
+    left = [r for r in study.requests("doses/4", 40) if Filtered.passes(r)]
+    assert np.sum(found.evidence["doses"][0]["counts"]) == len(left)
+    assert found.evidence["left_out"] == {"filtered": 60 - len(fine)}
+
+
+class Overflowing(PlantedModel):
+    """The activations of some images are too large for float16, at one step."""
+
+    fingerprint = "planted-overflowing"
+
+    def __init__(self, every):
+        super().__init__()
+        self.every = every
+
+    @contextmanager
+    def hooked(self, hookpoint, edit):
+        def overflowing(x, moment):
+            broken = [r.index % self.every == 0 for r in moment.requests]
+            edit(torch.where(torch.tensor(broken)[:, None, None, None], 1e6, x), moment)
+            return x
+
+        with super().hooked(hookpoint, overflowing):
+            yield
+
+
+def test_nothing_is_learnt_from_activations_that_overflow(tmp_path):
+    arguments = {"steps": STEPS, "scales": ()}
+    found = discover(Overflowing(5), PlantedProbe(), SMALL, folder=tmp_path, **arguments)
+    assert found.evidence["left_out"] == {"failed": 12}
+    assert found.evidence["read"] == 48
+    assert max(found.evidence["sae"]["fvu"]) < 1, "no zeros were trained on or measured"
+    many = {"folder": tmp_path / "many", "batch_size": 16, **arguments}
+    for _ in range(2):
+        with pytest.raises(InputError, match="too few of 60 images to learn from: 32 failed"):
+            discover(Overflowing(1), PlantedProbe(), SMALL, **many)
+
+
+def test_an_image_may_be_compared_with_one_of_another_class(tmp_path):
+    """Against zeros the weighting changes nothing; against another image's codes it does."""
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
+    effects = {}
+    for baseline in ("zero", "counter-class"):
+        for weight in ("signed", "absolute"):
+            ranking = Component.model_validate({"name": "integrated-gradients", "weight": weight})
+            update = {"stability": False, "baseline": baseline, "ranking": ranking}
+            found = discover(
+                PlantedModel(), PlantedProbe(), SMALL.model_copy(update=update), **arguments
+            )
+            effects[baseline, weight] = found.features.effects
+    assert effects["zero", "signed"] == effects["zero", "absolute"]
+    assert len({str(effect) for effect in effects.values()}) == 3
+
+
+def test_counterparts_are_of_another_class_and_of_the_same_prompt_where_there_is_one():
+    labels, prompts = np.arange(60) // 2 % 3, np.arange(60) % 2
+    prompts[labels == 2] = 1
+    found = counterparts(labels, prompts, seed=0)
+    assert (labels[found] != labels).all()
+    assert (prompts[found] == prompts).all()
+    assert len(set(found)) > 20, "drawn, not the first"
+    prompts[labels == 2] = 2
+    lone = counterparts(labels, prompts, seed=0)
+    assert (labels[lone] != labels).all(), "no other class has this prompt"
+
+
+def test_k_may_hold_on_average_only(tmp_path):
+    sae = SMALL.sae.model_copy(update={"selection": "batch-topk", "tokens": 30_000})
+    wanted = SMALL.model_copy(update={"stability": False, "sae": sae})
+    arguments = {"folder": tmp_path, "steps": STEPS, "scales": ()}
+    found = discover(PlantedModel(), PlantedProbe(), wanted, **arguments)
+    assert found.sae.config["selection"] == "batch-topk"
+    assert found.evidence["sae"]["l0"] == pytest.approx(sae.k, rel=0.3)
+    active = (found.sae.encode(torch.randn(200, 16)) > 0).sum(1)
+    assert len(active.unique()) > 1, "tokens differ in how many are active"
+
+
 class Mortal(PlantedModel):
     """Dies within a batch when more images than so many are asked for."""
 
@@ -247,7 +337,7 @@ def test_a_recording_that_was_cut_off_goes_on_where_it_stopped(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         discover(Mortal(40), PlantedProbe(), wanted, folder=killed, **arguments)
     (begun,) = killed.glob(".*.part")
-    assert len(json.loads((begun / LABELS).read_text())["light"]) == 32
+    assert len(json.loads((begun / LABELS).read_text())["labels"]["light"]) == 32
     model = Mortal(1000)
     found = discover(model, PlantedProbe(), wanted, folder=killed, **arguments)
     assert [request.index for request in model.asked] == list(range(32, 60))

@@ -4,13 +4,16 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from planted import STEPS, PlantedModel, PlantedProbe
+import torch
+from planted import STEPS, Filtered, PlantedModel, PlantedProbe
 from test_discovery import WANTED
 
 from audit.errors import InputError, SpecError
 from audit.features import hookpoints
+from audit.features.class_means import ClassMeans, class_directions
 from audit.features.discovery import discover
 from audit.features.study import Study
+from audit.types import Moment
 
 
 class TwoBlocks(PlantedModel):
@@ -27,6 +30,10 @@ class TwoBlocks(PlantedModel):
 
         with super().hooked(hookpoint, without_effect if hookpoint == "mid_block" else edit):
             yield
+
+
+class Filtering(Filtered, TwoBlocks):
+    """Two blocks, and a filter that takes a third of the images."""
 
 
 class Blind(PlantedProbe):
@@ -114,3 +121,22 @@ def test_what_cannot_be_chosen_is_said(tmp_path):
     blind = Study(TwoBlocks(), Blind(), AUTO, STEPS)
     with pytest.raises(InputError, match="0 are read as 'bright', too few to know its mean"):
         hookpoints.choose(blind, tmp_path)
+
+
+def test_activations_of_an_image_of_no_class_do_not_enter_the_means():
+    means = ClassMeans()
+    x = torch.tensor([[1.0, 2.0], [torch.nan, torch.inf], [3.0, 4.0]])
+    means.edit(x, Moment(0, 1, 0.0, ()))
+    means.add(torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]))
+    assert means.sums[0].tolist() == [[4, 6], [0, 0]]
+
+
+def test_class_means_are_of_images_that_came_out():
+    """The very directions of the images that the filter leaves, drawn alone."""
+    of = study(model=Filtering())
+    asked = of.requests("hookpoint", 64)
+    left = [request for request in asked if Filtered.passes(request)]
+    every = class_directions(of, ["block"], asked)["block"]
+    alone = class_directions(study(), ["block"], left)["block"]
+    for step in range(STEPS):
+        torch.testing.assert_close(every[step], alone[step])

@@ -12,6 +12,7 @@ import torch
 from planted import STEPS, random_sae, requests
 from torch.nn import functional
 
+from audit.errors import SpecError
 from audit.features import h_classifier
 from audit.features.latent_edit import LatentEdit
 from audit.features.sae import SAE, fvu
@@ -155,11 +156,15 @@ def test_9_the_path_may_start_at_a_sample_of_another_class(absolute):
     assert ours == pytest.approx(theirs, abs=1e-6)
 
 
-def edited(sae, x, factors, amounts, leak=False):
-    edit = LatentEdit(
-        sae, range(5), torch.tensor(factors), torch.tensor(amounts), leak=leak,
-        class_of=lambda request: request.index,
+def edit_of(sae, factors, amounts, **options):
+    return LatentEdit(
+        sae, range(5), torch.tensor(factors), torch.tensor(amounts),
+        class_of=lambda request: request.index, **options,
     )  # fmt: skip
+
+
+def edited(sae, x, factors, amounts, **options):
+    edit = edit_of(sae, factors, amounts, **options)
     return edit(x, Moment(1, STEPS, 1.0, requests(len(x))))
 
 
@@ -174,7 +179,7 @@ def test_10_an_edit_adds_the_decoded_change(factor, amount, leak):
     sae = random_sae(N, LATENTS, K)
     x = torch.randn(2, N, 4, 4)
     ours = edited(
-        sae, x, [[1.0] * 5, [factor] * 5], [[0.0] * 5, [amount] * 5], leak
+        sae, x, [[1.0] * 5, [factor] * 5], [[0.0] * 5, [amount] * 5], leak=leak
     )  # fmt: skip
     z = dense(x, sae)
     y = z.clone()
@@ -191,6 +196,24 @@ def test_11_ratios_of_one_change_not_a_bit_and_with_the_leak_add_the_bias():
     assert edited(sae, x, ones, zeros) is x
     leaked = edited(sae, x, ones, zeros, leak=True)
     assert torch.allclose(leaked, x + sae.bias[:, None, None], atol=1e-6)
+
+
+def test_only_the_positions_asked_for_are_edited():
+    sae = random_sae(N, LATENTS, K)
+    x = torch.randn(1, N, 4, 4)
+    change = [[0.0] * 5], [[3.0] * 5]
+    everywhere = edited(sae, x, *change).flatten(2)
+    for positions in ([], [0], [3, 15]):
+        ours = edited(sae, x, *change, positions=positions).flatten(2)
+        expected = x.flatten(2).clone()
+        expected[..., positions] = everywhere[..., positions]
+        assert torch.equal(ours, expected), positions
+    made = {edit_of(sae, *change, positions=p).fingerprint for p in (None, [], [0], [3, 15])}
+    assert len(made) == 4
+    with pytest.raises(SpecError, match="position 16: there are 16, counted from 0"):
+        edited(sae, x, *change, positions=[0, 16])
+    with pytest.raises(SpecError, match="position -1: positions are counted from 0"):
+        edited(sae, x, *change, positions=[-1])
 
 
 def test_12_half_precision_keeps_its_type_and_rounds_no_more_than_it_must():
@@ -216,7 +239,11 @@ def test_18_the_head_of_a_step_reads_that_step_and_no_other():
     for step in range(6):
         tokens[step, :, 0, step] += 2 * labels - 1
     heads = h_classifier.fit(
-        tokens.__getitem__, 6, labels, ("a", "b"), held_out=torch.arange(80) % 3 == 0
+        lambda step: [tokens[step].flatten(1)],
+        6,
+        labels,
+        ("a", "b"),
+        held_out=torch.arange(80) % 3 == 0,
     )
     right = torch.tensor(
         [

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted import CHANNELS, SIDE, STEPS, PlantedModel, random_sae, requests
+from planted import CHANNELS, SIDE, STEPS, Filtered, PlantedModel, random_sae, requests
 
 from audit.errors import SpecError
 from audit.features.dissection import Dissection
@@ -168,6 +168,18 @@ def test_rejection_reaches_the_target_and_keeps_first_draws_that_fit():
             rejection(**(options | wrong))
 
 
+def test_rejection_accepts_no_image_that_a_filter_took():
+    """A black image is read as dark, which is what is wanted."""
+    options = {"target": {"light": {"dark": 1.0, "bright": 0.0}}, "attribute": "light"}
+    asked = requests(40)
+    states = {}
+    for attempts in (1, 12):
+        mitigation = rejection(**options, probe="planted:PlantedProbe", attempts=attempts)
+        with mitigation.applied(Filtered()) as model:
+            states[attempts] = Counter(model.generate(asked).states)
+    assert states == {1: {State.OK: 27, State.FILTERED: 13}, 12: {State.OK: 40}}
+
+
 class Listener:
     """A text-to-image model that draws nothing and remembers what it was asked."""
 
@@ -201,6 +213,23 @@ def test_a_quota_names_each_class_as_often_as_wanted_and_attributes_independentl
     for age in ("a young", "a middle-aged", "an old"):
         assert abs(heard[f"a portrait of {age} female office worker"] - 150) <= 10
         assert abs(heard[f"a portrait of {age} male office worker"] - 50) <= 10
+
+
+@pytest.mark.parametrize(
+    ("prompt", "heard"),
+    [
+        ("a photo of a nurse, in the style of a painting",
+         "a photo of a female nurse, in the style of a painting"),
+        ("a portrait of a chief of the police", "a portrait of a female chief of the police"),
+        ("A photo of a CEO of a company", "A photo of a female CEO of a company"),
+        ("a photo of the head of a kitchen", "a photo of the female head of a kitchen"),
+        ("portrait photo, a nurse at work", "portrait photo, a female nurse at work"),
+        ("An engineer at the office", "A female engineer at the office"),
+        ("portrait of office workers", "female portrait of office workers"),
+    ],
+)  # fmt: skip
+def test_the_word_stands_before_the_person(prompt, heard):
+    assert asked(prompt, prompt_quota(target={"gender": {"woman": 1.0}}), 1) == [heard]
 
 
 def test_a_quota_of_five_attributes_draws_each_for_itself():

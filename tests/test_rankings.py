@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from audit.errors import SpecError
 from audit.rankings.activation_weight import activation_weight
@@ -87,4 +86,3 @@ def test_a_planted_latent_comes_first():
     )  # fmt: skip
     for rank in (integrated_gradients(), activation_weight(), contrast()):
         assert rank(iter([planted]))[1].argmax() == 5
-    assert torch.is_grad_enabled()

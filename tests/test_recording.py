@@ -1,10 +1,13 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 import torch
 from planted import STEPS, PlantedModel, requests
 
-from audit.errors import InputError
-from audit.features.recording import Recording, mixed
+from audit.errors import InputError, ResourceError
+from audit.features.recording import Recording, mapped, mixed
 from audit.types import Moment
 
 
@@ -25,12 +28,48 @@ def test_a_recording_does_not_depend_on_batches(tmp_path):
     assert np.array_equal(files[0], files[2])
 
 
-def test_what_overflows_is_said(tmp_path):
-    recording = Recording(tmp_path / "a.npy", requests(1))
-    with pytest.raises(InputError, match="not finite in float16"):
-        recording.edit(torch.full((1, 2, 2, 2), 1e6), Moment(0, 4, 1.0, requests(1)))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_rows_that_overflow_are_noted_and_hold_zeros(tmp_path, dtype):
+    wanted = requests(3)
+    recording = Recording(tmp_path / "a.npy", wanted)
+    x = torch.ones(3, 2, 2, 2, dtype=dtype)
+    x[1, 0, 0, 0] = 1e6 if dtype is torch.float32 else torch.nan
+    before = x.clone()
+    for step in range(2):
+        recording.edit(x if step else torch.ones_like(x), Moment(step, 2, 1.0, wanted))
+    assert recording.broken == {1}
+    assert recording.file[1].reshape(3, -1).mean(axis=1).tolist() == [1, 0, 1]
+    assert torch.equal(x.nan_to_num(), before.nan_to_num()), "what passes is not touched"
     with pytest.raises(InputError, match="never ran"):
         Recording(tmp_path / "b.npy", requests(1)).steps  # noqa: B018
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room cannot be asked for here")
+def test_room_that_is_not_there_is_said_before_anything_is_recorded(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    recording = Recording(tmp_path / "a.npy", requests(1))
+    with pytest.raises(ResourceError, match=r"a\.npy: cannot be written: the disk is full"):
+        recording.edit(torch.zeros(1, 2, 2, 2), Moment(0, 4, 1.0, requests(1)))
+
+
+def test_the_room_of_a_recording_is_taken_at_once(tmp_path):
+    mapped(tmp_path / "a.npy", np.float16, (4, 100_000))
+    if hasattr(os, "posix_fallocate"):
+        assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 4 * 100_000 * 2
+
+
+def test_a_step_in_parts_is_the_step(tmp_path, monkeypatch):
+    monkeypatch.setattr("audit.features.recording.COLUMNS", 100)
+    recording = Recording(tmp_path / "a.npy", requests(5))
+    model, images = PlantedModel(), np.array([0, 3, 4])
+    with model.hooked("block", recording.edit):
+        model.generate(requests(5))
+    parts = list(recording.columns(2, images))
+    assert [part.shape for part in parts] == [(3, 100), (3, 100), (3, 56)]
+    assert torch.equal(torch.cat(parts, dim=1), recording.at(2, images).flatten(1))
 
 
 def test_batches_mix_images_and_steps(tmp_path):

@@ -41,6 +41,14 @@ def test_a_code_has_at_most_k_latents_and_decodes_to_the_forward_pass():
     assert torch.allclose(z @ sae.decoder + sae.bias, sae(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("selection", ["topk", "batch-topk", "jump-relu"])
+def test_the_codes_of_some_latents_are_those_among_all(selection):
+    sae = random_sae(width=16, latents=24, k=5, selection=selection)
+    x, some = torch.randn(3, 7, 16), torch.tensor([20, 3, 11])
+    assert torch.equal(sae.encode(x, some), sae.encode(x)[..., some])
+    assert sae.encode(x, some[:0]).shape == (3, 7, 0)
+
+
 def test_tokens_and_activation_are_each_others_inverse():
     x = torch.randn(2, 12, 3, 5)
     for layout, width in (("positions", 12), ("map", 12 * 15)):

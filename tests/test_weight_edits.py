@@ -20,7 +20,7 @@ from audit.mitigations.rejection import rejection
 from audit.mitigations.share_search import ShareSearch
 from audit.mitigations.uce import uce
 from audit.testing.models import check_mitigation
-from audit.types import Readings, Request, State
+from audit.types import Drawing, Readings, Request, State
 from models.diffusion import diffusion
 
 EVEN = {"gender": {"woman": 0.5, "man": 0.5}}
@@ -144,7 +144,7 @@ class Thermometer:
         return {1: 0.0, 2: 0.25}.get(round_, 0.5)
 
 
-def test_pushes_add_up_from_the_original_weights_until_the_interval_is_inside(sd):
+def test_pushes_add_up_from_the_original_weights_until_the_interval_is_inside(sd, caplog):
     layer = next(iter(cross_attention(sd.pipeline.pipe.unet, 16).values()))
     original = layer.weight.data.clone()
     probe = Thermometer(layer, original)
@@ -152,11 +152,12 @@ def test_pushes_add_up_from_the_original_weights_until_the_interval_is_inside(sd
     mitigation = uce(**given, probe=f"{__name__}:thermometer", steps=1, images=16)
     search = mitigation.search
     mitigation.search = ShareSearch(**{**vars(search), "probe": probe, "tolerance": 0.25})
-    with mitigation.applied(sd):
+    with caplog.at_level("INFO"), mitigation.applied(sd):
         found = layer.weight.data.clone()
     # 16 images: men .5 - 0, then .5 - .25 too few women at rate .5; half and half ends it.
     push = 0.5 * (0.5 + 0.25)
     alphas = {"nurse": {"woman": push, "man": -push}}
+    assert f"uce: alphas: {alphas}" in caplog.text
     with uce(**given, alphas=alphas).applied(sd):
         torch.testing.assert_close(found, layer.weight.data)
     assert probe.pushed[0] == 0 < probe.pushed[1] < probe.pushed[2]
@@ -191,6 +192,17 @@ def test_a_guide_may_have_options():
 
 def thermometer():
     return Thermometer(SimpleNamespace(weight=torch.zeros(1)), torch.zeros(1))
+
+
+def test_shares_are_of_images_that_came_out():
+    class Stopped:
+        def generate(self, requests):
+            states = (State.OK, State.FILTERED, State.FAILED, State.OK)
+            return Drawing(np.zeros((len(requests), 4, 4, 3), np.uint8), states)
+
+    search = ShareSearch(thermometer(), "gender", EVEN["gender"], 4, 1, 0.5, 0.2, 1, 1.0, 0)
+    shares, n = search.shares(Stopped(), "nurse")
+    assert (shares.tolist(), n) == ([0.0, 1.0], 2)
 
 
 def test_a_share_settles_by_its_interval_not_by_itself():

@@ -30,9 +30,11 @@ class ClassMeans:
         return x
 
     def add(self, members: Tensor) -> None:
-        """Add what is held to the sums, given [N, K] which image is of which class."""
+        """Add what is held to the sums, given [N, K] which image is of which class, if of any."""
+        some = members.any(1)  # what did not come out may be NaN, which zeros do not silence
         for step, x in self._held.items():
-            added = torch.einsum("nk,nd->kd", members, x.flatten(1)).view(-1, *x.shape[1:])
+            added = torch.einsum("nk,nd->kd", members[some], x[some].flatten(1))
+            added = added.view(-1, *x.shape[1:])
             self.sums[step] = added + self.sums[step] if step in self.sums else added
         self._held = {}
 
@@ -72,7 +74,7 @@ def class_directions(
         for name, mean in means.items():
             hooks.enter_context(study.model.hooked(name, mean.edit))
         for _, drawing in fitting(study.model, requests, _HELD):
-            read = torch.from_numpy(study.read(drawing.images))
+            read = torch.from_numpy(study.read(drawing))
             members = one_hot(read.clamp(min=0), len(counts)).float() * (read >= 0)[:, None]
             counts += members.sum(0)
             for mean in means.values():

@@ -32,9 +32,9 @@ from audit.storage.scratch import resumable, whole
 from audit.storage.weights import fingerprint
 from audit.types import Model, Probe
 
-SCHEME = 4
+SCHEME = 5
 """Enters the name of the folder; raised when this code finds other things in the same model."""
-EVIDENCE = 2
+EVIDENCE = 3
 """Enters the name of a dissection alone; raised when it tells more of the same recording."""
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)
 """Of the dose-response, in units of what tells images of a class from others, by latent."""
@@ -70,8 +70,8 @@ def discover(
 
     Raises:
         SpecError: the attribute or the hookpoint is unknown, or prompts are missing.
-        InputError: the images show too few of a class, activations are not finite, or the SAE
-            given does not fit.
+        InputError: the images show too few of a class, too many of them or of their activations
+            did not come out, or the SAE given does not fit.
         RefusedError: the SAE given is a pickle.
     """
     study = Study(model, probe, wanted, steps, guidance_scale, batch_size)
@@ -85,7 +85,10 @@ def discover(
     sae = given.fingerprint if given else fingerprint(wanted.sae.model_dump_json(), TOKENS)
     ranking = (wanted.ranking.name, sorted(wanted.ranking.options.items()), wanted.top)
     tried = choice and tuple(candidate.hookpoint for candidate in choice.candidates)
-    asked = (EVIDENCE, wanted.attribute, ranking, tuple(scales), wanted.stability, tried)
+    asked = (
+        EVIDENCE, wanted.attribute, ranking, wanted.baseline, tuple(scales), wanted.stability,
+        tried,
+    )  # fmt: skip
     found_in = folder / fingerprint(*drawn, sae, *asked)
     if (found_in / dissection.FILE).is_file():
         return dissection.load(found_in)

@@ -14,7 +14,7 @@ from audit.features import h_classifier
 from audit.features.dissection import Dissection
 from audit.features.evidence import Tally, best_latents, describe
 from audit.features.h_classifier import HClassifier
-from audit.features.recorded import SECOND_SEED, Recorded, held_out
+from audit.features.recorded import SECOND_SEED, Recorded, held_out, left_out
 from audit.features.recording import Recording
 from audit.features.sae import SAE
 from audit.features.stability import Found, agreement
@@ -40,11 +40,17 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
     labels = recorded.labels[wanted.attribute][labelled]
     tests = held_out(len(recorded.images))[labelled]
     heads = h_classifier.fit(
-        lambda step: sae.tokens(recording.at(step, labelled)), recording.steps,
+        lambda step: recording.columns(step, labelled), recording.steps,
         torch.from_numpy(labels), classes, held_out=torch.from_numpy(tests),
+        arranged=lambda rows: sae.tokens(rows.view(-1, *recording.file.shape[2:])).flatten(1),
     )  # fmt: skip
+    others = None
+    if wanted.baseline == "counter-class":
+        # Prompts take turns.
+        prompts = labelled % max(1, len(wanted.prompts))
+        others = labelled[counterparts(labels, prompts, seed=wanted.seed)]
     tally = Tally(labels, len(classes), recording.steps)
-    codes = tally.passing(step_codes(recording, labelled, labels, sae, heads))
+    codes = tally.passing(step_codes(recording, labelled, labels, sae, heads, others))
     features = _strongest(study, sae, _ranked(study, codes))
     latents = describe(features, tally, labels, labelled.tolist(), tests)
     shown = {shot["image"] for entry in latents for shot in entry.get("images", ())}
@@ -52,6 +58,7 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
     evidence = {
         "images": len(recorded.images),
         "read": len(labelled),
+        "left_out": dict(left_out(recorded.states)),
         "shares": {name: float((labels == k).mean()) for k, name in enumerate(classes)},
         "probe": study.probe.name,
         "sae": {**sae.config, **recorded.health},
@@ -61,7 +68,9 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
     }
     if recorded.second is not None:
         again = Tally(labels, len(classes), recording.steps)
-        codes = again.passing(step_codes(recording, labelled, labels, recorded.second, heads))
+        codes = again.passing(
+            step_codes(recording, labelled, labels, recorded.second, heads, others)
+        )
         other = _strongest(study, recorded.second, _ranked(study, codes))
         evidence["stability"] = {
             "seeds": [wanted.seed, wanted.seed + SECOND_SEED],
@@ -99,6 +108,25 @@ def _strongest(study: Study, sae: SAE, effects: Floats) -> FeatureSet:
     )
 
 
+def counterparts(
+    labels: npt.NDArray[np.int64], prompts: npt.NDArray[np.int64], *, seed: int
+) -> npt.NDArray[np.int64]:
+    """Return [N] for each image one of another class, drawn from its own prompt's if it has any.
+
+    Args:
+        labels: [N] classes, at least two.
+        prompts: [N] number of the prompt of each image.
+        seed: Of the draw.
+    """
+    draw = np.random.default_rng(seed)
+    found = []
+    for label, prompt in zip(labels, prompts, strict=True):
+        others = np.flatnonzero(labels != label)
+        near = others[prompts[others] == prompt]
+        found.append(draw.choice(near if len(near) else others))
+    return np.array(found)
+
+
 @torch.no_grad()
 def step_codes(
     recording: Recording,
@@ -106,9 +134,13 @@ def step_codes(
     labels: npt.NDArray[np.int64],
     sae: SAE,
     heads: HClassifier,
+    others: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[StepCodes]:
-    """Yield the codes of some images of a recording, step by step, with a baseline of zero."""
-    zero = np.zeros((1, 1, 1), np.float32)
+    """Yield the codes of some images of a recording, step by step.
+
+    Their baseline is zero, or the codes of the `others`, image by image.
+    """
+    baseline = np.zeros((1, 1, 1), np.float32)
     positions = sae.tokens(recording.at(0, images[:1])).shape[1]
     batch = max(1, POSITIONS // positions)
     for step in range(recording.steps):
@@ -116,7 +148,10 @@ def step_codes(
         for start in range(0, len(images), batch):
             part = slice(start, start + batch)
             z = sae.encode(sae.tokens(recording.at(step, images[part]))).cpu().numpy()
-            yield StepCodes(step, z, zero, labels[part], directions, offsets)
+            if others is not None:
+                beside = sae.tokens(recording.at(step, others[part]))
+                baseline = sae.encode(beside).cpu().numpy()
+            yield StepCodes(step, z, baseline, labels[part], directions, offsets)
 
 
 def _keep_images(images: npt.NDArray[np.uint8], numbers: Sequence[int], folder: Path) -> None:

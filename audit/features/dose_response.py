@@ -9,11 +9,12 @@ import numpy as np
 from audit.errors import SpecError
 from audit.features.calibration import fit
 from audit.features.dissection import Dissection, Dose
+from audit.features.reading import decided, read
 from audit.images.assignment import Assignment
 from audit.images.batches import Array
 from audit.images.memory import fitting
 from audit.registry import build
-from audit.types import Floats, Model, Probe, Readings, Request, State
+from audit.types import Floats, Model, Probe, Request
 
 CURVE = 21
 """Points of the fitted curve that evidence holds."""
@@ -101,30 +102,17 @@ def _respond(
         wanted = np.array([assignment(request) for request in requests])
         steering = build("mitigations", mitigation, features=found, target={}, scale=float(scale))
         with steering.applied(model) as steered:
-            readings = list(_read(steered, probe, requests, batch_size))
+            drawn = fitting(steered, requests, batch_size)
+            readings = [read(probe, drawing) for _, drawing in drawn]
         labels = {
             name: np.concatenate([decided(part, name) for part in readings])
             for name in probe.classes
         }
-        read = labels[attribute]
+        own = labels[attribute]
         counts = np.zeros((len(classes), len(classes)), int)
-        np.add.at(counts, (wanted[read >= 0], read[read >= 0]), 1)
+        np.add.at(counts, (wanted[own >= 0], own[own >= 0]), 1)
         shares = {name: _shares(labels[name], probe.classes[name]) for name in probe.classes}
         yield Response(Dose(float(scale), tuple(map(tuple, counts.tolist()))), shares)
-
-
-def _read(
-    model: Model, probe: Probe, requests: Sequence[Request], batch_size: int
-) -> Iterator[Readings]:
-    for _, drawing in fitting(model, requests, batch_size):
-        yield probe.read(drawing.images)
-
-
-def decided(readings: Readings, attribute: str) -> Array:
-    """Return [N] the class read from each image, -1 where there is none."""
-    fine = np.array([state is State.OK for state in readings.states[attribute]], bool)
-    filled = np.nan_to_num(readings.probabilities[attribute], nan=-1.0)
-    return np.where(fine, filled.argmax(axis=1), -1)
 
 
 def _shares(labels: Array, classes: Sequence[str]) -> dict[str, float]:

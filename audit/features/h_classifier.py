@@ -5,13 +5,14 @@ read as. Folded with an SAE's decoder it says what each latent does to each clas
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from audit.errors import InputError
 from audit.features.sae import SAE
@@ -37,7 +38,7 @@ class HClassifier:
     directions: Tensor
     """[T, K, P D]: mean activation of each class less the mean of all classes."""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of the heads and directions."""
         parts = (self.weights, self.biases, self.directions)
@@ -92,27 +93,29 @@ def load(folder: Path) -> HClassifier:
 
 
 def fit(
-    tokens: Callable[[int], Tensor],
+    columns: Callable[[int], Iterable[Tensor]],
     steps: int,
     labels: Tensor,
     classes: Sequence[str],
     *,
     held_out: Tensor,
     penalty: float = 0.03,
+    arranged: Callable[[Tensor], Tensor] = lambda rows: rows,
 ) -> HClassifier:
     """Fit a head for each step: logistic regression with an L2 penalty and balanced classes.
 
     There are more dimensions than images, so each head lies in the span of the training images;
-    it is found exactly there, which costs N² numbers and not D. The heads are on the CPU, wherever
-    the tokens are.
+    it is found exactly there, which costs N² numbers and not D. The activations are looked at
+    twice, a part of their numbers at a time. The heads are on the CPU, wherever the parts are.
 
     Args:
-        tokens: For a step, [N, P, D] float32, row i of image i; as `SAE.tokens` gives them.
+        columns: For a step, the activations in parts [N, any] float32, row i of image i.
         steps: T.
         labels: [N] class of each image.
         classes: Names of the K classes.
         held_out: [N] True where an image is for measuring only.
         penalty: In units of the mean square length of a centred activation.
+        arranged: Puts the numbers of activations [any, D] into the order of tokens.
 
     Raises:
         InputError: a class has fewer than two images on either side.
@@ -122,18 +125,30 @@ def fit(
     if counts.amin() < 2:
         scarce = classes[int(counts.amin(0).argmin())]
         raise InputError(f"too few images read as {scarce!r} to learn from: draw more to discover")
+    learnt, tested = labels[~held_out], labels[held_out]
+    means = one_hot(learnt, len(classes)).T / counts[1][:, None]
+    apart = means - means.mean(0)
     weights, biases, accuracy, directions = [], [], [], []
     for step in range(steps):
-        h = tokens(step).flatten(1)
-        learnt = h[~held_out]
-        weight, bias = _head(learnt, labels[~held_out], counts[1], penalty)
-        guess = (h[held_out] @ weight.T + bias).argmax(1).cpu()
-        recalls = [(guess == k)[labels[held_out] == k].float().mean() for k in range(len(classes))]
-        weights.append(weight.cpu())
-        biases.append(bias.cpu())
+        gram = torch.zeros(len(learnt), len(learnt), dtype=torch.float64)
+        for part in columns(step):
+            gram += _products(part[~held_out])
+        mix, bias = _head(gram, learnt, counts[1], penalty)
+        found, logits = [], bias
+        for part in columns(step):
+            centre = part[~held_out].mean(0)
+            sums = torch.cat([mix, apart]).to(part.device) @ (part[~held_out] - centre)
+            weight = sums[: len(classes)]
+            logits = logits + ((part[held_out] - centre) @ weight.T).cpu()
+            bias = bias - (weight @ centre).cpu()
+            found.append(sums.cpu())
+        guess = logits.argmax(1)
+        recalls = [(guess == k)[tested == k].float().mean() for k in range(len(classes))]
+        weight, direction = arranged(torch.cat(found, dim=1)).chunk(2)
+        weights.append(weight)
+        biases.append(bias)
         accuracy.append(float(torch.stack(recalls).mean()))
-        means = torch.stack([learnt[labels[~held_out] == k].mean(0) for k in range(len(classes))])
-        directions.append((means - means.mean(0)).cpu())
+        directions.append(direction)
     return HClassifier(
         tuple(classes),
         torch.stack(weights),
@@ -143,13 +158,21 @@ def fit(
     )
 
 
-def _head(h: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
-    """Fit one head on [N, D]; return its weight [K, D] and bias [K], where the activations are."""
-    mean = h.mean(0)
-    centred = h - mean
+def _products(part: Tensor) -> Tensor:
+    """Return what a part adds to the products [N, N] of the centred activations."""
+    centred = part - part.mean(0)
     # Products with D are of the device. What is left is small, and in double precision, which not
     # every device has: on the CPU.
-    values, vectors = torch.linalg.eigh((centred @ centred.T).cpu().double())
+    return (centred @ centred.T).cpu().double()
+
+
+def _head(gram: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """Fit one head, given the products [N, N] of the centred activations.
+
+    Returns:
+        [K, N] that make its weight of the centred images, and [K] its logits at their mean.
+    """
+    values, vectors = torch.linalg.eigh(gram)
     kept = values > values[-1] * 1e-10
     spread = values[kept].sqrt()
     scale = values.mean().sqrt()
@@ -172,5 +195,4 @@ def _head(h: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple[Te
     with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     inverse = (vectors[:, kept] / spread / scale).float()
-    found = (weight.detach().float() @ inverse.T).to(h.device) @ centred
-    return found, bias.detach().float().to(h.device) - found @ mean
+    return weight.detach().float() @ inverse.T, bias.detach().float()

@@ -23,7 +23,7 @@ from audit.storage import atomic
 
 AUTO = "auto"
 FILE = "hookpoints.json"
-SCHEME = 2
+SCHEME = 3
 STEPS = 10
 """Sampling steps at most: which candidate is strongest shows before the images are good."""
 LEARNT, PUSHED = 64, 32

@@ -36,36 +36,43 @@ class LatentEdit:
 
         Args:
             sae: Of the hookpoint.
-            latents: F ids.
+            latents: F ids, each once.
             factors: [K, F]; 1 changes nothing, 0 removes.
             amounts: [K, F] or, by position, [K, P, F]; in units of the activation. 0 changes
                 nothing.
             class_of: Gives the row of a request.
             window: Part of the sampling steps that is edited; 0 is the noisiest step, 1 the end.
-            positions: The ones edited, in reading order; all if not given.
+            positions: The ones edited, in reading order; all if not given, none of an empty list.
             leak: Adds the decoder's bias to every token, as DiffLens' code does by mistake.
 
         Raises:
-            SpecError: the window is empty or reaches out of [0, 1].
+            SpecError: the window is empty or reaches out of [0, 1], or a position is negative.
         """
         if not 0 <= window[0] < window[1] <= 1:
             raise SpecError(f"steps from {window[0]:g} to {window[1]:g}: need 0 <= from < to <= 1")
+        if (least := min(positions or (), default=0)) < 0:
+            raise SpecError(f"position {least}: positions are counted from 0")
         self.sae = sae
         self.latents = torch.tensor(latents, dtype=torch.long)
         self.factors = factors
         self.amounts = amounts
         self.class_of = class_of
         self.window = window
-        self.positions = None if positions is None else torch.tensor(positions)
+        self.positions = None if positions is None else torch.tensor(positions, dtype=torch.long)
         self.leak = leak
         self.fingerprint = fingerprint(
-            sae.fingerprint, *map(tuple, (latents, window, positions or ())),
+            sae.fingerprint, tuple(latents), tuple(window),
+            None if positions is None else tuple(positions),
             factors.tolist(), amounts.tolist(), leak,
         )  # fmt: skip
 
     @torch.no_grad()
     def __call__(self, x: Tensor, moment: Moment) -> Tensor:
-        """Edit an activation [N, C, H, W] or [N, P, C]."""
+        """Edit an activation [N, C, H, W] or [N, P, C].
+
+        Raises:
+            SpecError: it has not all of the positions.
+        """
         first, last = (round(part * moment.steps) for part in self.window)
         first = min(first, moment.steps - 1)
         if not first <= moment.step < max(last, first + 1):  # however few steps, one is edited
@@ -79,11 +86,13 @@ class LatentEdit:
         sae = self.sae.to(x.device)
         tokens = sae.tokens(x).float()
         latents = self.latents.to(x.device)
-        z = sae.encode(tokens)[..., latents]
+        z = sae.encode(tokens, latents)
         change = (z * (factors - 1) + amounts) @ sae.decoder[latents]
         if self.leak:
             change = change + sae.bias
         if self.positions is not None:
+            if (most := max(self.positions.tolist(), default=0)) >= tokens.shape[1]:
+                raise SpecError(f"position {most}: there are {tokens.shape[1]}, counted from 0")
             kept = torch.zeros_like(change)
             kept[:, self.positions] = change[:, self.positions]
             change = kept

@@ -5,6 +5,7 @@ recording serves every SAE of its hookpoint, and has its folder; an SAE has one 
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,17 +18,19 @@ import torch
 from audit.errors import InputError
 from audit.features import sae as autoencoder
 from audit.features import sae_training
-from audit.features.dose_response import decided
-from audit.features.recording import Recording, mixed
+from audit.features.reading import decided, read
+from audit.features.recording import Recording, mapped, mixed
 from audit.features.sae import SAE
 from audit.features.study import Study
 from audit.images.memory import fitting
 from audit.spec.feature_sets import Features
 from audit.storage import atomic
-from audit.types import Request
+from audit.types import Drawing, Request, State
 
 HELD_OUT = 4
 """One image in so many measures the SAE and the heads and trains neither."""
+MOST_LEFT_OUT = 0.5
+"""Part of the images that may be left out because they or their activations did not come out."""
 TOKENS = 1_500_000
 BATCH = 512
 """Tokens in a batch of SAE training: in a short training many updates matter most."""
@@ -49,6 +52,8 @@ class Recorded:
     """[N, H, W, 3], mapped from disk."""
     labels: Mapping[str, npt.NDArray[np.int64]]
     """By attribute: [N] classes; -1 where the probe read none."""
+    states: tuple[State, ...]
+    """Of the images; nothing is learnt from one that is not OK."""
     sae: SAE
     health: Mapping[str, Any]
     """`sae_training.Health` as plain values."""
@@ -67,7 +72,8 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
 
     The labels are written last of a batch, when its rows of the other files have reached the disk:
     there are as many images as labels, and whatever stands behind them is drawn anew. Called again
-    with the same, it goes on there.
+    with the same, it goes on there. An image whose activations are not finite in float16 has
+    failed.
 
     Args:
         study: Gives the model, the hookpoint, and the probe that labels every attribute it reads.
@@ -75,11 +81,12 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
         folder: Takes the files; it exists, empty or with what was recorded of the same requests.
 
     Raises:
-        InputError: an activation is not finite in float16, or what was begun is damaged.
+        InputError: too many images did not come out, or what was begun is damaged.
+        ResourceError: the disk is full.
     """
     try:
-        labels = _labels(folder) or {attribute: [] for attribute in study.probe.classes}
-        start = min(map(len, labels.values()))
+        noted = _noted(folder) or {"states": [], "labels": {a: [] for a in study.probe.classes}}
+        start = len(noted["states"])
         recording = Recording(folder / ACTIVATIONS, requests, begun=start > 0)
         images = np.load(folder / IMAGES, "r+") if start else None
     except (OSError, ValueError) as error:
@@ -88,36 +95,48 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
         for batch, drawing in fitting(study.model, requests[start:], study.batch_size):
             if images is None:
                 shape = (len(requests), *drawing.images.shape[1:])
-                images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
+                images = mapped(folder / IMAGES, np.uint8, shape)
             images[start : start + len(batch)] = drawing.images
+            states = tuple(
+                State.FAILED if start + i in recording.broken else state
+                for i, state in enumerate(drawing.states)
+            )
             start += len(batch)
-            readings = study.probe.read(drawing.images)
-            for attribute, read in labels.items():
-                read += decided(readings, attribute).tolist()
+            noted["states"] += states
+            if (lost := left_out(noted["states"])).total() > MOST_LEFT_OUT * len(requests):
+                counts = ", ".join(f"{n} {state}" for state, n in lost.items())
+                raise InputError(f"too few of {len(requests)} images to learn from: {counts}")
+            readings = read(study.probe, Drawing(drawing.images, states))
+            for attribute, known in noted["labels"].items():
+                known += decided(readings, attribute).tolist()
             recording.flush()
             images.flush()
-            atomic.write(folder / LABELS, json.dumps(labels) + "\n")
+            atomic.write(folder / LABELS, json.dumps(noted) + "\n")
 
 
-def _labels(folder: Path) -> dict[str, list[int]]:
-    """Return the labels of the images that a folder holds so far, by attribute."""
+def left_out(states: Sequence[State]) -> Counter[str]:
+    """Count the images that nothing is learnt from, by their states."""
+    return Counter(str(state) for state in states if state != State.OK)
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    """Return the states and labels of the images that a folder holds so far, or nothing."""
     path = folder / LABELS
-    read: dict[str, list[int]] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return read
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
 
 def train_sae(wanted: Features, recording: Recording, folder: Path, *, seed: int) -> None:
     """Train an SAE on the recording of the images that are not held out; keep it in a folder."""
-    tests = held_out(recording.file.shape[1])
+    learnt, _ = _rows(recording)
     shape = recording.file.shape
     width = shape[2] if len(shape) == 5 else shape[-1]  # [T, N, C, H, W] or [T, N, P, C]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sae = SAE(width, width * wanted.sae.expansion, wanted.sae.k).to(recording.device)
+        sae = SAE(
+            width, width * wanted.sae.expansion, wanted.sae.k, selection=wanted.sae.selection
+        ).to(recording.device)
     count = max(1, (wanted.sae.tokens or TOKENS) // BATCH)
-    tokens = (
-        sae.tokens(h).flatten(0, 1) for h in recording.maps(np.flatnonzero(~tests), seed=seed)
-    )
+    tokens = (sae.tokens(h).flatten(0, 1) for h in recording.maps(learnt, seed=seed))
     batches = mixed(tokens, size=BATCH, count=count, seed=seed)
     keep_sae(sae_training.train(sae, batches, total=count), recording, folder)
 
@@ -130,17 +149,24 @@ def keep_sae(sae: SAE, recording: Recording, folder: Path) -> None:
     Raises:
         InputError: it reads tokens of another width.
     """
-    tests = held_out(recording.file.shape[1])
+    learnt, tests = _rows(recording)
     sae.to(recording.device)
     if sae.threshold.isnan().any():
-        maps = recording.maps(np.flatnonzero(~tests), seed=0)
+        maps = recording.maps(learnt, seed=0)
         tokens = (sae.tokens(h).flatten(0, 1) for h in maps)
         sae_training.set_threshold(sae, next(mixed(tokens, size=THRESHOLD, count=1, seed=0)))
-    rows = np.flatnonzero(tests)
-    steps = (sae.tokens(recording.at(step, rows)).flatten(0, 1) for step in range(recording.steps))
+    steps = (
+        sae.tokens(recording.at(step, tests)).flatten(0, 1) for step in range(recording.steps)
+    )
     health = sae_training.health(sae, steps)
     sae.save(folder)
     (folder / HEALTH).write_text(json.dumps(asdict(health)) + "\n", "utf-8")
+
+
+def _rows(recording: Recording) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the images that an SAE is trained on, and those that it is measured on."""
+    tests = held_out(len(recording.kept))
+    return np.flatnonzero(recording.kept & ~tests), np.flatnonzero(recording.kept & tests)
 
 
 def open_recording(folder: Path, device: torch.device | str = "cpu") -> Recording:
@@ -150,8 +176,9 @@ def open_recording(folder: Path, device: torch.device | str = "cpu") -> Recordin
         InputError: the file is missing or damaged.
     """
     try:
-        return Recording(folder / ACTIVATIONS, device=device)
-    except (OSError, ValueError) as error:
+        kept = np.array([state == State.OK for state in _noted(folder)["states"]], bool)
+        return Recording(folder / ACTIVATIONS, device=device, kept=kept)
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error
 
 
@@ -168,14 +195,15 @@ def open_recorded(recording: Recording, folder: Path, trained: Path, *, second: 
         InputError: a file is missing or damaged.
     """
     try:
-        labels = json.loads((folder / LABELS).read_text("utf-8"))
+        noted = _noted(folder)
         return Recorded(
             recording,
             np.load(folder / IMAGES, "r"),
-            {attribute: np.array(read, np.int64) for attribute, read in labels.items()},
+            {attribute: np.array(read, np.int64) for attribute, read in noted["labels"].items()},
+            tuple(map(State, noted["states"])),
             autoencoder.load(trained).to(recording.device),
             json.loads((trained / HEALTH).read_text("utf-8")),
             autoencoder.load(trained / SECOND).to(recording.device) if second else None,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder}: damaged recording, remove it: {error}") from error

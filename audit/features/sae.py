@@ -133,10 +133,23 @@ class SAE(nn.Module):
             threshold = values.detach().flatten().topk(self.k * len(x)).values[-1]
         return values * (values >= threshold), indices
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Return the codes [..., L] of tokens [..., D], zeros written out."""
+    def encode(self, x: Tensor, latents: Tensor | None = None) -> Tensor:
+        """Return the codes [..., L] of tokens [..., D], zeros written out.
+
+        Args:
+            x: Tokens.
+            latents: Ids of those whose codes are returned, each once; all if not given.
+        """
         values, indices = self.sparse(x.reshape(-1, x.shape[-1]).to(self.bias.dtype))
-        dense = values.new_zeros(len(values), len(self.encoder)).scatter_(1, indices, values)
+        width = len(self.encoder)
+        if latents is not None:
+            # One column more takes all that was not asked for.
+            column = indices.new_full((width,), len(latents))
+            column[latents] = torch.arange(len(latents), device=column.device)
+            indices, width = column[indices], len(latents) + 1
+        dense = values.new_zeros(len(values), width).scatter_(1, indices, values)
+        if latents is not None:
+            dense = dense[:, :-1]
         return dense.reshape(*x.shape[:-1], -1)
 
     def decode(self, values: Tensor, indices: Tensor) -> Tensor:

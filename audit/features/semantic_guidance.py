@@ -109,7 +109,8 @@ def guided(
     Args:
         model: Of a pipeline like Stable Diffusion 1 or 2.
         prompts: [E, T, C] embedded edit prompts.
-        signs_of: Gives the σ of an image: for each prompt 1 towards it, -1 away from it, or 0.
+        signs_of: Gives the σ of an image for each prompt: above 0 towards it, below 0 away from
+            it; 1 is the whole push.
         strengths: The constants.
         method: What guides, as the spec calls it.
 

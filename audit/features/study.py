@@ -7,12 +7,12 @@ import numpy as np
 import torch
 
 from audit.errors import SpecError
-from audit.features.dose_response import decided
+from audit.features.reading import decided, read
 from audit.images.batches import Array
 from audit.images.memory import fitting
 from audit.spec.feature_sets import Features
 from audit.spec.planning import UNCONDITIONAL, seed
-from audit.types import Images, Model, Probe, Request
+from audit.types import Drawing, Model, Probe, Request
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ class Study:
             for i, prompt in ((i, prompts[i % len(prompts)]) for i in range(count))
         )
 
-    def read(self, images: Images) -> Array:
+    def read(self, drawing: Drawing) -> Array:
         """Return [N] the class of the attribute that the probe reads, -1 where it reads none."""
-        return decided(self.probe.read(images), self.wanted.attribute)
+        return decided(read(self.probe, drawing), self.wanted.attribute)
 
     def draw(self, requests: Sequence[Request]) -> Array:
         """Draw requests with the model as it is, and return [N] what is read from them."""
         drawn = fitting(self.model, requests, self.batch_size)
-        return np.concatenate([self.read(drawing.images) for _, drawing in drawn])
+        return np.concatenate([self.read(drawing) for _, drawing in drawn])

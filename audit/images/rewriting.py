@@ -8,8 +8,15 @@ from dataclasses import replace
 from audit.errors import SpecError
 from audit.types import Drawing, Edit, Model, Request
 
-_OF = re.compile(r"(.*\bof\s+)(an?|the)(\s+)(.+)", re.IGNORECASE | re.DOTALL)
-_FIRST = re.compile(r"()\b(an?|the)(\s+)(.+)", re.IGNORECASE | re.DOTALL)
+_MEDIA = (
+    "close-?up|drawing|headshot|illustration|image|painting|photo|photograph|picture|portrait"
+    "|render|rendering|selfie|shot|sketch"
+)
+_PERSON = [
+    re.compile(rf"(.*?\b{before})(an?|the)\s+(.+)", re.IGNORECASE | re.DOTALL)
+    for before in (rf"(?:{_MEDIA})\s+of\s+", "")
+]
+"""Where a prompt asks for someone: after the first "photo of", or else at the first article."""
 
 
 class RewritingModel:
@@ -54,15 +61,19 @@ class PromptMitigation:
 def noun_phrase(prompt: str) -> tuple[str, str, str] | None:
     """Split a prompt at the person it asks for: what comes before, the article, the noun.
 
-    The person is what follows the last "of a", or else the first article.
+    The person is what follows the first "photo of a", of any medium, or else the first article.
 
     >>> noun_phrase("a portrait of an office worker")
     ('a portrait of ', 'an', 'office worker')
+    >>> noun_phrase("a chief of the police, in the style of a painting")
+    ('', 'a', 'chief of the police, in the style of a painting')
     >>> noun_phrase("nurse") is None
     True
     """
-    found = _OF.match(prompt) or _FIRST.match(prompt)
-    return (found[1], found[2], found[4]) if found else None
+    for pattern in _PERSON:
+        if found := pattern.match(prompt):
+            return found[1], found[2], found[3]
+    return None
 
 
 def described(prompt: str, words: Sequence[str]) -> str:

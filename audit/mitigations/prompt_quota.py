@@ -46,4 +46,4 @@ def prompt_quota(
         return described(request.prompt, list(left))
 
     parts = [(name, a.fingerprint, tuple(said)) for name, (a, said) in drawn.items()]
-    return PromptMitigation("prompt-quota", rewrite, fingerprint("prompt-quota", *parts))
+    return PromptMitigation("prompt-quota", rewrite, fingerprint("prompt-quota", 2, *parts))

@@ -34,5 +34,5 @@ def prompt_suffix(*, attribute: str = "gender", suffix: str = "") -> PromptMitig
     except (KeyError, IndexError, ValueError) as error:
         raise SpecError(f"prompt-suffix: cannot fill in {sentence!r}: {error}") from error
     return PromptMitigation(
-        "prompt-suffix", rewrite, fingerprint("prompt-suffix", sentence, attribute)
+        "prompt-suffix", rewrite, fingerprint("prompt-suffix", 2, sentence, attribute)
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from audit.errors import SpecError
+from audit.features.reading import read
 from audit.images.assignment import Assignment
 from audit.mitigations.guide import guide
 from audit.storage.weights import fingerprint
@@ -44,15 +45,15 @@ class RejectingModel:
             batch = [_again(requests[i], attempt) for i in pending]
             drawn = self.model.generate(batch)
             images = drawn.images.copy() if images is None else images
-            read = self.probe.read(drawn.images).probabilities[self.attribute]
+            shown = read(self.probe, drawn).probabilities[self.attribute]
             rows = np.arange(len(pending))
             wanted = np.array([self.wanted(requests[i]) for i in pending])
-            score = np.nan_to_num(read[rows, wanted], nan=-1.0)
+            score = np.nan_to_num(shown[rows, wanted], nan=-1.0)
             for row in np.flatnonzero(score > best[pending]):
                 images[pending[row]] = drawn.images[row]
                 states[pending[row]] = drawn.states[row]
             best[pending] = np.maximum(best[pending], score)
-            accepted = np.nan_to_num(read, nan=-2.0).argmax(axis=1) == wanted
+            accepted = np.nan_to_num(shown, nan=-2.0).argmax(axis=1) == wanted
             done = accepted & (score >= 0)
             pending = [i for i, fine in zip(pending, done, strict=True) if not fine]
             if not pending:
@@ -74,7 +75,7 @@ class Rejection:
         self.wanted = wanted
         self.attempts = attempts
         self.fingerprint = fingerprint(
-            "rejection", probe.fingerprint, attribute, wanted.fingerprint, attempts
+            "rejection", 2, probe.fingerprint, attribute, wanted.fingerprint, attempts
         )
 
     @contextmanager

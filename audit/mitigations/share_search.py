@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audit.features.reading import read
 from audit.images.memory import fitting
 from audit.images.rewriting import with_article
 from audit.statistics.intervals import wilson
@@ -38,8 +39,8 @@ class ShareSearch:
         columns = [own.index(name) for name in self.target]
         asked = [self._request(concept, prompt, i) for i in range(self.images)]
         for _, drawn in fitting(model, asked, BATCH):
-            read = self.probe.read(drawn.images).probabilities[self.attribute][:, columns]
-            seen = read[~np.isnan(read).any(axis=1)].argmax(axis=1)
+            shown = read(self.probe, drawn).probabilities[self.attribute][:, columns]
+            seen = shown[~np.isnan(shown).any(axis=1)].argmax(axis=1)
             counts += np.bincount(seen, minlength=len(counts))
         return counts / max(counts.sum(), 1), int(counts.sum())
 

@@ -3,8 +3,13 @@
 Source: Unified Concept Editing, Gandikota et al. 2024 (arXiv:2308.14761), its form that debiases.
 Every round starts from the weights as they were, with the pushes added up so far: to edit edited
 weights, as the released code does, loses what was to be preserved.
+
+What a search finds hangs on how many images are read as each class, and on nothing finer: images
+that differ in rounding, drawn on another device or in other batches, give the same pushes, unless
+one of them is read otherwise. Every process that has images to draw searches anew.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +27,8 @@ from audit.mitigations.guide import guide
 from audit.mitigations.share_search import ShareSearch
 from audit.storage.weights import fingerprint
 from audit.types import Floats, Model
+
+log = logging.getLogger(__name__)
 
 
 class ConceptEditing:
@@ -47,7 +54,7 @@ class ConceptEditing:
         """Reads the shares that pushes follow; None where pushes are given."""
         self.attribute = search.attribute if search else None
         self.fingerprint = fingerprint(
-            "uce", 2, self.concepts, self.words, self.preserve, ridge,
+            "uce", 3, self.concepts, self.words, self.preserve, ridge,
             None if pushes is None else pushes.tolist(),
             search and (search.probe.fingerprint, {**vars(search), "probe": ""}),
         )  # fmt: skip
@@ -64,6 +71,7 @@ class ConceptEditing:
         pipe = stable_diffusion(model, "uce")
         if model.fingerprint not in self._weights:
             pushes = self._found(model) if self._pushes is None else self._pushes
+            log.info("uce: alphas: %s", self._said(pushes))
             self._weights[model.fingerprint] = self.weights(pipe, pushes)
         with swapped(_layers(pipe), self._weights[model.fingerprint]):
             yield model
@@ -80,6 +88,11 @@ class ConceptEditing:
             edited(layer.weight.cpu(), concepts, by, preserved, self.ridge).to(layer.weight)
             for layer in _layers(pipe).values()
         ]
+
+    def _said(self, pushes: Floats) -> dict[str, dict[str, float]]:
+        """Return pushes as a spec writes them."""
+        rows = zip(self.concepts, pushes.tolist(), strict=True)
+        return {concept: dict(zip(self.words, row, strict=True)) for concept, row in rows}
 
     def _found(self, model: Model) -> Floats:
         """Return pushes that bring every concept to the target, or the last that were tried."""
@@ -126,6 +139,7 @@ def uce(
         target: By attribute: the share wanted of each class.
         attribute: The one that is made fair.
         alphas: By concept and class: the pushes, where they are known; 0 where one is missing.
+            The log tells what a search found: written here, it is what every machine uses.
         preserve: Concepts that are held where they are.
         ridge: λ of the closed form: how much the weights resist.
         words: By attribute and class: the word for it, where there is no built-in one.

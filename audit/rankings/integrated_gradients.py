@@ -34,8 +34,8 @@ def integrated_gradients(
         points: None for the exact integral; a number for the left Riemann sum with so many
             points, 10 in DiffLens' code.
         weight: `signed`, or `absolute` for DiffLens' variant on Stable Diffusion, which multiplies
-            by |z - z'| and for which completeness does not hold. With a baseline of zero, which
-            discovery uses, the two are one: codes are never negative.
+            by |z - z'| and for which completeness does not hold. With a baseline of zero the
+            two are one: codes are never negative.
         temperature: Logits are divided by it.
 
     Raises:

@@ -1,5 +1,7 @@
 """Feature sets of a spec: which latents carry an attribute, and how they are looked for."""
 
+from typing import Literal
+
 from pydantic import model_validator
 
 from audit.spec.component import Component
@@ -16,12 +18,14 @@ class SAESpec(Strict):
     """Latents for each channel of the hookpoint."""
     k: Count = 32
     """Latents active at a position."""
+    selection: Literal["topk", "batch-topk"] = "topk"
+    """`batch-topk`: k at a position on average, more where more goes on."""
     tokens: Count | None = None
     """Positions that it is trained on; None lets the discovery choose."""
 
     @model_validator(mode="after")
     def _given_or_trained(self) -> "SAESpec":
-        trained = {"expansion", "k", "tokens"} & self.model_fields_set
+        trained = {"expansion", "k", "selection", "tokens"} & self.model_fields_set
         if self.path is not None and trained:
             raise FieldError(f"an SAE with a path is not trained: leave out {min(trained)!r}")
         return self
@@ -40,6 +44,8 @@ class Features(Strict):
     """For `auto`; none: the bottleneck and others spread over the model."""
     sae: SAESpec = SAESpec()
     ranking: Ranking = Component(name="integrated-gradients")
+    baseline: Literal["zero", "counter-class"] = "zero"
+    """What a ranking compares an image's codes with: zeros, or an image of another class."""
     top: Count = 30
     """Latents kept for each class."""
     images: Count = 1024

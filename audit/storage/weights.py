@@ -53,7 +53,12 @@ def embedded(name: str) -> Path:
 def fingerprint(*parts: object) -> str:
     """Return 16 hex digits that identify what the parts say: weights, versions, options.
 
+    Weights are given as bytes, and their sha256 stands for them.
+
     >>> fingerprint("a", 1) == fingerprint("a", 1) != fingerprint("a", 2)
     True
     """
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    said = tuple(
+        hashlib.sha256(part).hexdigest() if isinstance(part, bytes) else part for part in parts
+    )
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from audit.images.rewriting import with_article
 from models.portraits.truth import Population, occupations
 
 MEDIA = ("a portrait of {}", "a photo of {}", "a headshot of {}", "{}", "a picture of {}")
@@ -68,15 +69,6 @@ def explicit(labels: Mapping[str, Any], rng: np.random.Generator) -> str:
         words.insert(0, "smiling")
     phrase = " ".join(word for word in words if word)
     return _pick(MEDIA, rng).format(with_article(phrase) + tail + _details(labels, rng))
-
-
-def with_article(phrase: str) -> str:
-    """Put "a" or "an" before a phrase.
-
-    >>> with_article("old woman"), with_article("nurse")
-    ('an old woman', 'a nurse')
-    """
-    return f"{'an' if phrase[0] in 'aeiouAEIOU' else 'a'} {phrase}"
 
 
 def vocabulary() -> list[str]:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from audit.encoders.clip import portraits_clip
+from audit.images.rewriting import with_article
 from audit.types import Images, Probabilities, Request
 from models.diffusion import DiffusionModel, diffusion
 from models.portraits import captions
@@ -78,7 +79,7 @@ def unconditional(name: str, count: int) -> tuple[list[Row], Images]:
 def text_to_image(each: int) -> tuple[list[Row], Images]:
     """Judge neutral prompts: planted share of women, and whether the job is recognised."""
     dresses = list(occupations())
-    prompts = [NEUTRAL.format(captions.with_article(occupations()[d].noun)) for d in dresses]
+    prompts = [NEUTRAL.format(with_article(occupations()[d].noun)) for d in dresses]
     images = draw(
         "text-to-image",
         [(d, p) for d, p in zip(dresses, prompts, strict=True) for _ in range(each)],
@@ -107,8 +108,8 @@ def explicit(count: int) -> list[Row]:
     jobs = rng.choice(list(occupations()), count)
     prompts = [
         EXPLICIT.format(
-            captions.with_article(f"{captions.AGES[w['age']][0]} {w['race']} {w['gender']}"),
-            captions.with_article(occupations()[job].noun),
+            with_article(f"{captions.AGES[w['age']][0]} {w['race']} {w['gender']}"),
+            with_article(occupations()[job].noun),
         )
         for w, job in zip(wanted, jobs, strict=True)
     ]
