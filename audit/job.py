@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,16 @@ from audit.measuring.guides import warn_guided
 from audit.progress import Progress, Silent
 from audit.rendering import render
 from audit.spec.benchmark import ArmSpec, Benchmark
+from audit.spec.feature_sets import Features
 from audit.spec.planning import plan
 from audit.spec.spec import Spec
 from audit.storage import folder
 from audit.storage.folder import Run, RunFolder
 from audit.storage.results import FeatureRecord, Warned
 from audit.storage.store import Store
-from audit.storage.weights import fingerprint
+from audit.storage.weights import fingerprint, sha256
 from audit.supply import Supply
-from audit.types import Request
+from audit.types import Mitigation, Request
 
 if TYPE_CHECKING:
     from audit.features.dissection import Dissection
@@ -85,19 +87,57 @@ class Job:
                 f" they read {', '.join(read)}{say}"
             )
 
+    @cached_property
+    def ready(self) -> dict[str, Mitigation]:
+        """The mitigations that need no feature set, by arm.
+
+        They are built before anything is drawn, so that an option of the last arm is refused
+        before hours go into the first.
+        """
+        arms = self.benchmark.mitigations if self.benchmark.model else ()
+        return {arm.label: self.supply.mitigation(arm) for arm in arms if arm.features is None}
+
     def made_of(self) -> dict[str, Any]:
-        """Return fingerprints of all that makes the numbers, as far as no model is loaded."""
+        """Return fingerprints of all that makes the numbers, as far as no model is loaded.
+
+        A mitigation that needs a feature set is known by what the set is found with: its own
+        options stand in the spec, which names the folder of the run.
+
+        Raises:
+            SpecError: a mitigation refuses its options.
+        """
         from audit.conclusion import measured_with  # heavy: scipy
 
         model = self.benchmark.model
+        sets = sorted({arm.features for arm in self.benchmark.mitigations if arm.features})
         return {
             "model": self.supply.model(model).fingerprint if model else None,
             "probes": {reader.name: reader.probe.fingerprint for reader in self.readers},
+            "mitigations": {arm: made.fingerprint for arm, made in self.ready.items()},
+            "features": {name: self._found_with(name) for name in sets},
             "encoders": {e.name: e.fingerprint for e in self.supply.encoders()},
             "limit": self.limit,
             "input": self._input(),
             **measured_with(self.supply),
         }
+
+    def _found_with(self, name: str) -> str:
+        """Return a fingerprint of what a feature set is found with: model, labels, SAE given."""
+        wanted = self._features(name)
+        given = sorted(Path(wanted.sae.path).glob("*")) if wanted.sae.path else []
+        return fingerprint(
+            self.supply.model(wanted.model).fingerprint,
+            self.supply.probe(wanted.probe).fingerprint,
+            [(f.name, sha256(f)) for f in given if f.suffix in (".json", ".safetensors")],
+        )
+
+    def _features(self, name: str) -> Features:
+        """Return a feature set of the spec, the path of a given SAE as it is seen from here."""
+        wanted = self.spec.features[name]
+        if wanted.sae.path is None:
+            return wanted
+        path = str(self.spec.folder / wanted.sae.path)
+        return wanted.model_copy(update={"sae": wanted.sae.model_copy(update={"path": path})})
 
     def _input(self) -> str | None:
         """Return a digest of the files at hand: names, sizes and times of change."""
@@ -179,12 +219,11 @@ class Job:
         assert self.benchmark.model is not None, "the rules of a benchmark see to it"
         model = self.supply.model(self.benchmark.model)
         for component in self.benchmark.mitigations:
-            found = (
-                {}
-                if component.features is None
-                else {"features": self.dissection(component.features)}
-            )
-            mitigation = self.supply.mitigation(component, **found)
+            if component.features is None:
+                mitigation = self.ready[component.label]
+            else:
+                found = self.dissection(component.features)
+                mitigation = self.supply.mitigation(component, features=found)
             calibration = getattr(mitigation, "calibration", None)
             if component.features is not None and calibration is not None:
                 arms = self.calibrations.setdefault(component.features, {})
@@ -212,13 +251,8 @@ class Job:
         if name not in self.dissections:
             from audit.features.discovery import discover  # heavy: torch
 
-            wanted = self.spec.features[name]
+            wanted = self._features(name)
             written = self.spec.models[wanted.model]
-            if wanted.sae.path is not None:
-                sae = wanted.sae.model_copy(
-                    update={"path": str(self.spec.folder / wanted.sae.path)}
-                )
-                wanted = wanted.model_copy(update={"sae": sae})
             self.dissections[name] = discover(
                 self.supply.model(wanted.model),
                 self.supply.probe(wanted.probe),

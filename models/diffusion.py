@@ -3,7 +3,6 @@
 This module finds and checks what `models.pipeline` loads and draws with; it imports no torch.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError, unknown
-from audit.storage.weights import PICKLED, fingerprint
+from audit.storage.weights import PICKLED, fingerprint, sha256
 from audit.types import Drawing, Edit, Request
 
 if TYPE_CHECKING:
@@ -201,16 +200,7 @@ def _digests(folder: Path) -> list[tuple[str, str]]:
     """Return the sha256 of every file that the pipeline is made of, by name."""
     suffixes = (".safetensors", ".json", ".txt", ".model")
     files = sorted(path for path in folder.rglob("*") if path.suffix in suffixes)
-    return [(path.relative_to(folder).as_posix(), _sha256(path)) for path in files]
-
-
-def _sha256(path: Path) -> str:
-    # The hub's cache names a large file after its sha256 already.
-    name = path.resolve().name
-    if re.fullmatch("[0-9a-f]{64}", name):
-        return name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [(path.relative_to(folder).as_posix(), sha256(path)) for path in files]
 
 
 def _download(pipeline: str, revision: str | None, variant: str | None) -> Path:

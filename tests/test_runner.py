@@ -104,6 +104,10 @@ def test_a_run_leaves_a_whole_folder(bias_audit):
     assert "<table" in audit.Run.open(run.folder)._repr_html_()
 
 
+def trained(**options):
+    return {"name": "fakes:trained", "as": "trained", "path": "lora.txt", **options}
+
+
 def named(name):
     return {"name": f"fakes:{name}", "as": name}
 
@@ -172,6 +176,28 @@ def test_a_finished_run_is_only_opened(bias_audit, monkeypatch):
     assert status == 0
     assert {p.name: p.read_bytes() for p in the_run().folder.iterdir()} == before
     assert len(draws()) == 12
+
+
+def test_weights_trained_again_in_place_are_drawn_with(bias_audit):
+    Path("lora.txt").write_text("1")
+    write_spec({"model": "fake", "images": 4, "mitigations": ["none", trained()]})
+    bias_audit("run")
+    Path("lora.txt").write_text("200")
+    bias_audit("run")
+    images = the_run().images.set_index("arm")
+    darkest = [np.asarray(Image.open(the_run().store / path)).min() for path in images["path"]]
+    assert (images.index == "none").sum() == 4
+    assert max(darkest[:4]) < 200 <= min(darkest[4:])
+    assert len(draws()) == 4 + 4 + 4, "of the plain model nothing was drawn again"
+
+
+def test_an_option_that_the_last_arm_refuses_stops_the_run_before_it_draws(bias_audit):
+    Path("lora.txt").write_text("1")
+    write_spec({"model": "fake", "images": 4, "mitigations": ["none", trained(scale=-1)]})
+    status, _, said = bias_audit("run")
+    assert status == 2
+    assert "trained: scale must be at least 0, not -1" in said
+    assert not draws()
 
 
 @pytest.mark.parametrize(
