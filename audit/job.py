@@ -49,6 +49,9 @@ class Job:
     """By feature set and arm: how the scale was chosen, where it was `auto`."""
     warnings: list[Warned] = field(default_factory=list)
     missing: float = 0.0
+    """Share of images that could not be drawn, or read from disk."""
+    unread: float = 0.0
+    """Share of images that are there and that a probe failed on."""
 
     @property
     def benchmark(self) -> Benchmark:
@@ -57,8 +60,15 @@ class Job:
 
     @property
     def too_many_missing(self) -> bool:
-        """Whether more images failed than the spec allows."""
-        return self.missing > self.benchmark.statistics.max_failed
+        """Whether more images failed than the spec allows: a later run tries them again."""
+        return self.missing + self.unread > self.benchmark.statistics.max_failed
+
+    @property
+    def failures(self) -> str:
+        """What failed, in words."""
+        shares = {"failed": self.missing, "could not be read by a probe": self.unread}
+        said = [f"{share:.1%} of the images {what}" for what, share in shares.items() if share]
+        return " and ".join(said)
 
     @property
     def readers(self) -> list[Reader]:
@@ -184,8 +194,8 @@ class Job:
     def _read(self, found: ImageFolder, fill: Filling) -> None:
         self.progress.begin("reading", len(found.images))
         fill.add_batches(found.read(), self.readers, self.store)
-        self.missing = fill.missing
-        if self.too_many_missing:
+        self.missing, self.unread = fill.missing, fill.unread
+        if self.missing > self.benchmark.statistics.max_failed:
             raise InputError(
                 f"{found.root}: {len(found.unreadable)} of {len(found.images)} images cannot be"
                 f" read: {'; '.join(found.unreadable[:5])}"
@@ -234,7 +244,7 @@ class Job:
             batches = generate(arm, requests, self.store, self.batch_size)
             fill.add_batches(batches, self.readers, self.store)
             fill.say(arm.name)
-        self.missing = fill.missing
+        self.missing, self.unread = fill.missing, fill.unread
 
     def _guided(self, component: ArmSpec, arm: Arm) -> Iterator[Warned]:
         """Warn where an arm is judged by the probe that it follows."""
@@ -271,7 +281,7 @@ class Job:
 
         partial = "" if self.limit is None else f"limited to {self.limit} images an arm"
         if self.too_many_missing:
-            partial = f"{self.missing:.1%} of the images failed"
+            partial = self.failures
         said = [one.model_dump() for one in self.warnings]
         writing.update(partial=partial, warnings=said, measured=folder.now())
         conclude(

@@ -21,6 +21,7 @@ from audit.interrupts import Interrupted
 from audit.storage import atomic, folder
 from audit.storage.folder import Run
 from audit.types import State
+from probes.constant import ConstantProbe
 
 NOISE = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
 
@@ -314,6 +315,21 @@ def several(**benchmarks):
     own = {"statistics": {"max_failed": 0.5}} | spec["benchmarks"]["tiny"]
     spec["benchmarks"] = {name: own | given for name, given in benchmarks.items()}
     Path("benchmarks.yaml").write_text(yaml.safe_dump(spec))
+
+
+def test_images_that_a_probe_failed_on_are_read_again_by_the_next_run(bias_audit, monkeypatch):
+    write_spec()
+    read = ConstantProbe.read
+    monkeypatch.setattr(ConstantProbe, "read", lambda *_: 1 / 0)
+    status, _, err = bias_audit("run")
+    assert status == 4
+    assert "100.0% of the images could not be read by a probe, more than the 1.0%" in err
+    assert the_run().manifest["status"] == "incomplete"
+    monkeypatch.setattr(ConstantProbe, "read", read)
+    assert bias_audit("run")[0] == 0
+    assert the_run().manifest["status"] == "complete"
+    assert (the_run().labels["status"] == "ok").all()
+    assert len(draws()) == 12, "nothing was drawn again"
 
 
 BROKEN = {"gates": [{"metric": "share", "attribute": "gender", "class": "man", "min": 0.99}]}
