@@ -1,6 +1,7 @@
 """One benchmark being run: tables filled from a model, a folder or a table; then its end."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -245,6 +246,7 @@ class Job:
             fill.add_batches(batches, self.readers, self.store)
             fill.say(arm.name)
         self.missing, self.unread = fill.missing, fill.unread
+        self.warnings += _mixture(fill.drawn_with)
 
     def _guided(self, component: ArmSpec, arm: Arm) -> Iterator[Warned]:
         """Warn where an arm is judged by the probe that it follows."""
@@ -299,6 +301,14 @@ class Job:
     @staticmethod
     def _from(writing: RunFolder, root: Path) -> str:
         return os.path.relpath(root, writing.path)
+
+
+def _mixture(drawn_with: Counter[str]) -> Iterator[Warned]:
+    """Warn of a run that went on elsewhere: pixels then differ by more than seeds and arms."""
+    if len(drawn_with) > 1:
+        said = "; ".join(f"{count} with {what}" for what, count in sorted(drawn_with.items()))
+        message = f"images drawn on several devices or by several versions: {said}"
+        yield Warned(code="mixed_drawing", message=message)
 
 
 def limited(requests: Sequence[Request], limit: int | None) -> Sequence[Request]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from fakes import Glyph
 from PIL import Image
 
 import audit
@@ -127,6 +128,19 @@ def test_seconds_an_image_are_known_by_arm_and_kept_with_the_images(bias_audit):
     assert len(draws()) == 12, "nothing was drawn again"
     for path in Path("runs").glob("tiny-*"):
         assert Run.open(path).manifest["seconds_per_image"] == took
+
+
+def test_a_run_that_went_on_elsewhere_is_warned_of(bias_audit, monkeypatch):
+    write_spec()
+    monkeypatch.setattr(Glyph, "device", "cpu", raising=False)
+    bias_audit("run", "--limit", 5)
+    assert not the_run().results.provenance.warnings
+    monkeypatch.setattr(Glyph, "device", "cuda:1")
+    bias_audit("run")
+    (found,) = the_run().results.provenance.warnings
+    assert found.code == "mixed_drawing"
+    assert "5 with cpu, torch " in found.message
+    assert "7 with cuda, torch " in found.message
 
 
 def test_a_judge_that_guided_is_warned_of_and_another_is_named(bias_audit):

@@ -27,6 +27,8 @@ class Filling:
     def __init__(self, images: Writer, labels: Writer, root: Path, progress: Progress) -> None:
         self.root = root
         self.states = Counter[State]()
+        self.drawn_with = Counter[str]()
+        """Images by the device and libraries that drew them, as far as that is known."""
         self._failed_readings = 0
         self._images = images
         self._labels = labels
@@ -64,6 +66,8 @@ class Filling:
             for record in batch.records:
                 if record.seconds is not None:
                     self._seconds.setdefault(record.arm, []).append(record.seconds)
+            known = (record.drawn_with for record in batch.records)
+            self.drawn_with.update(filter(None, known))
             self._failed_readings += _failed_readings(batch, rows)
             states = Counter(record.status for record in batch.records)
             self.states += states
