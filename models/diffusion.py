@@ -24,6 +24,7 @@ SCHEME = 1
 DTYPES = ("float32", "float16", "bfloat16")
 INDEX = "model_index.json"
 TRUTH = "truth.json"
+_VARIANT = re.compile(r"[^.]+\.(?P<variant>[^.]+?)(-\d+-of-\d+)?\.safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -82,7 +83,8 @@ class DiffusionModel:
         self.folder = folder
         self.chosen = chosen
         self.device = device
-        self.fingerprint = fingerprint(SCHEME, _digests(folder), sorted(chosen.items()))
+        taken = _digests(folder, chosen["variant"])
+        self.fingerprint = fingerprint(SCHEME, taken, sorted(chosen.items()))
 
     @cached_property
     def pipeline(self) -> "PipelineModel":
@@ -196,11 +198,42 @@ def check(folder: Path) -> None:
                 raise InputError(f"{path}: damaged weights: {error}") from error
 
 
-def _digests(folder: Path) -> list[tuple[str, str]]:
-    """Return the sha256 of every file that the pipeline is made of, by name."""
-    suffixes = (".safetensors", ".json", ".txt", ".model")
-    files = sorted(path for path in folder.rglob("*") if path.suffix in suffixes)
+def _digests(folder: Path, variant: str | None) -> list[tuple[str, str]]:
+    """Return the sha256 of every file that the pipeline is loaded from, by name.
+
+    What lies beside them draws nothing: other variants, whole checkpoints, cards, `truth.json`.
+    """
+    index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+    files = [folder / INDEX]
+    for name, component in sorted(index.items()):
+        if isinstance(component, list) and component[0] is not None:
+            files += _taken(folder / name, variant)
     return [(path.relative_to(folder).as_posix(), sha256(path)) for path in files]
+
+
+def _taken(component: Path, variant: str | None) -> list[Path]:
+    """Return the files of a component: its settings, and its weights of one variant.
+
+    As diffusers chooses: the variant asked for where the component has it, else the plain one.
+    Where neither is told from the names, all weights count.
+    """
+    files = sorted(path for path in component.rglob("*") if path.is_file())
+    weights = [path for path in files if path.suffix == ".safetensors"]
+    named = {tag: [path for path in weights if _tag(path) == tag] for tag in (variant, None)}
+    settings = [
+        path
+        for path in files
+        if path.suffix in (".json", ".txt", ".model")
+        # It says which shard holds a tensor, which the shards say themselves.
+        and ".safetensors.index." not in path.name
+    ]
+    return settings + (named[variant] or named[None] or weights)
+
+
+def _tag(weights: Path) -> str | None:
+    """Return the variant that a weight file is of: `model.fp16-00001-of-00002.safetensors`."""
+    tagged = _VARIANT.fullmatch(weights.name)
+    return tagged["variant"] if tagged else None
 
 
 def _download(pipeline: str, revision: str | None, variant: str | None) -> Path:
