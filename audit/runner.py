@@ -95,6 +95,7 @@ def classify(
     Raises:
         SpecError: there is no such probe.
         InputError: there is no such folder, or its images or manifest are corrupt.
+        IncompleteError: a probe failed on too many images; the results are written all the same.
     """
     images = Path(images)
     known = registry.plugins("probes")
