@@ -127,6 +127,7 @@ class Job:
             "mitigations": {arm: made.fingerprint for arm, made in self.ready.items()},
             "features": {name: self._found_with(name) for name in sets},
             "encoders": {e.name: e.fingerprint for e in self.supply.encoders()},
+            "truth": fingerprint(self.truth) if self.truth else None,
             "limit": self.limit,
             "input": self._input(),
             **measured_with(self.supply),
@@ -213,7 +214,7 @@ class Job:
             if count
         ]
 
-    @property
+    @cached_property
     def truth(self) -> dict[str, dict[str, float]]:
         """Shares that are known to be planted in the model, by attribute; mostly nothing is."""
         name = self.benchmark.model

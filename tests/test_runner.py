@@ -206,6 +206,18 @@ def test_weights_trained_again_in_place_are_drawn_with(bias_audit):
     assert len(draws()) == 4 + 4 + 4, "of the plain model nothing was drawn again"
 
 
+def test_a_truth_that_was_corrected_is_reported_and_nothing_is_drawn_again(
+    bias_audit, monkeypatch
+):
+    write_spec()
+    for share in (0.25, 0.5):
+        planted = {"gender": {"woman": share, "man": 1 - share}}
+        monkeypatch.setattr(Glyph, "truth", lambda *_, known=planted: known, raising=False)
+        bias_audit("run")
+        assert the_run().manifest["truth"] == planted
+    assert len(draws()) == 12
+
+
 def test_an_option_that_the_last_arm_refuses_stops_the_run_before_it_draws(bias_audit):
     Path("lora.txt").write_text("1")
     write_spec({"model": "fake", "images": 4, "mitigations": ["none", trained(scale=-1)]})
