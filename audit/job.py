@@ -1,8 +1,10 @@
 """One benchmark being run: tables filled from a model, a folder or a table; then its end."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +19,16 @@ from audit.measuring.guides import warn_guided
 from audit.progress import Progress, Silent
 from audit.rendering import render
 from audit.spec.benchmark import ArmSpec, Benchmark
+from audit.spec.feature_sets import Features
 from audit.spec.planning import plan
 from audit.spec.spec import Spec
 from audit.storage import folder
 from audit.storage.folder import Run, RunFolder
 from audit.storage.results import FeatureRecord, Warned
 from audit.storage.store import Store
-from audit.storage.weights import fingerprint
+from audit.storage.weights import fingerprint, sha256
 from audit.supply import Supply
-from audit.types import Request
+from audit.types import Mitigation, Request
 
 if TYPE_CHECKING:
     from audit.features.dissection import Dissection
@@ -47,6 +50,9 @@ class Job:
     """By feature set and arm: how the scale was chosen, where it was `auto`."""
     warnings: list[Warned] = field(default_factory=list)
     missing: float = 0.0
+    """Share of images that could not be drawn, or read from disk."""
+    unread: float = 0.0
+    """Share of images that are there and that a probe failed on."""
 
     @property
     def benchmark(self) -> Benchmark:
@@ -55,8 +61,15 @@ class Job:
 
     @property
     def too_many_missing(self) -> bool:
-        """Whether more images failed than the spec allows."""
-        return self.missing > self.benchmark.statistics.max_failed
+        """Whether more images failed than the spec allows: a later run tries them again."""
+        return self.missing + self.unread > self.benchmark.statistics.max_failed
+
+    @property
+    def failures(self) -> str:
+        """What failed, in words."""
+        shares = {"failed": self.missing, "could not be read by a probe": self.unread}
+        said = [f"{share:.1%} of the images {what}" for what, share in shares.items() if share]
+        return " and ".join(said)
 
     @property
     def readers(self) -> list[Reader]:
@@ -85,19 +98,58 @@ class Job:
                 f" they read {', '.join(read)}{say}"
             )
 
+    @cached_property
+    def ready(self) -> dict[str, Mitigation]:
+        """The mitigations that need no feature set, by arm.
+
+        They are built before anything is drawn, so that an option of the last arm is refused
+        before hours go into the first.
+        """
+        arms = self.benchmark.mitigations if self.benchmark.model else ()
+        return {arm.label: self.supply.mitigation(arm) for arm in arms if arm.features is None}
+
     def made_of(self) -> dict[str, Any]:
-        """Return fingerprints of all that makes the numbers, as far as no model is loaded."""
+        """Return fingerprints of all that makes the numbers, as far as no model is loaded.
+
+        A mitigation that needs a feature set is known by what the set is found with: its own
+        options stand in the spec, which names the folder of the run.
+
+        Raises:
+            SpecError: a mitigation refuses its options.
+        """
         from audit.conclusion import measured_with  # heavy: scipy
 
         model = self.benchmark.model
+        sets = sorted({arm.features for arm in self.benchmark.mitigations if arm.features})
         return {
             "model": self.supply.model(model).fingerprint if model else None,
             "probes": {reader.name: reader.probe.fingerprint for reader in self.readers},
+            "mitigations": {arm: made.fingerprint for arm, made in self.ready.items()},
+            "features": {name: self._found_with(name) for name in sets},
             "encoders": {e.name: e.fingerprint for e in self.supply.encoders()},
+            "truth": fingerprint(self.truth) if self.truth else None,
             "limit": self.limit,
             "input": self._input(),
             **measured_with(self.supply),
         }
+
+    def _found_with(self, name: str) -> str:
+        """Return a fingerprint of what a feature set is found with: model, labels, SAE given."""
+        wanted = self._features(name)
+        given = sorted(Path(wanted.sae.path).glob("*")) if wanted.sae.path else []
+        return fingerprint(
+            self.supply.model(wanted.model).fingerprint,
+            self.supply.probe(wanted.probe).fingerprint,
+            [(f.name, sha256(f)) for f in given if f.suffix in (".json", ".safetensors")],
+        )
+
+    def _features(self, name: str) -> Features:
+        """Return a feature set of the spec, the path of a given SAE as it is seen from here."""
+        wanted = self.spec.features[name]
+        if wanted.sae.path is None:
+            return wanted
+        path = str(self.spec.folder / wanted.sae.path)
+        return wanted.model_copy(update={"sae": wanted.sae.model_copy(update={"path": path})})
 
     def _input(self) -> str | None:
         """Return a digest of the files at hand: names, sizes and times of change."""
@@ -144,8 +196,8 @@ class Job:
     def _read(self, found: ImageFolder, fill: Filling) -> None:
         self.progress.begin("reading", len(found.images))
         fill.add_batches(found.read(), self.readers, self.store)
-        self.missing = fill.missing
-        if self.too_many_missing:
+        self.missing, self.unread = fill.missing, fill.unread
+        if self.missing > self.benchmark.statistics.max_failed:
             raise InputError(
                 f"{found.root}: {len(found.unreadable)} of {len(found.images)} images cannot be"
                 f" read: {'; '.join(found.unreadable[:5])}"
@@ -162,7 +214,7 @@ class Job:
             if count
         ]
 
-    @property
+    @cached_property
     def truth(self) -> dict[str, dict[str, float]]:
         """Shares that are known to be planted in the model, by attribute; mostly nothing is."""
         name = self.benchmark.model
@@ -179,12 +231,11 @@ class Job:
         assert self.benchmark.model is not None, "the rules of a benchmark see to it"
         model = self.supply.model(self.benchmark.model)
         for component in self.benchmark.mitigations:
-            found = (
-                {}
-                if component.features is None
-                else {"features": self.dissection(component.features)}
-            )
-            mitigation = self.supply.mitigation(component, **found)
+            if component.features is None:
+                mitigation = self.ready[component.label]
+            else:
+                found = self.dissection(component.features)
+                mitigation = self.supply.mitigation(component, features=found)
             calibration = getattr(mitigation, "calibration", None)
             if component.features is not None and calibration is not None:
                 arms = self.calibrations.setdefault(component.features, {})
@@ -195,7 +246,8 @@ class Job:
             batches = generate(arm, requests, self.store, self.batch_size)
             fill.add_batches(batches, self.readers, self.store)
             fill.say(arm.name)
-        self.missing = fill.missing
+        self.missing, self.unread = fill.missing, fill.unread
+        self.warnings += _mixture(fill.drawn_with)
 
     def _guided(self, component: ArmSpec, arm: Arm) -> Iterator[Warned]:
         """Warn where an arm is judged by the probe that it follows."""
@@ -212,13 +264,8 @@ class Job:
         if name not in self.dissections:
             from audit.features.discovery import discover  # heavy: torch
 
-            wanted = self.spec.features[name]
+            wanted = self._features(name)
             written = self.spec.models[wanted.model]
-            if wanted.sae.path is not None:
-                sae = wanted.sae.model_copy(
-                    update={"path": str(self.spec.folder / wanted.sae.path)}
-                )
-                wanted = wanted.model_copy(update={"sae": sae})
             self.dissections[name] = discover(
                 self.supply.model(wanted.model),
                 self.supply.probe(wanted.probe),
@@ -237,7 +284,7 @@ class Job:
 
         partial = "" if self.limit is None else f"limited to {self.limit} images an arm"
         if self.too_many_missing:
-            partial = f"{self.missing:.1%} of the images failed"
+            partial = self.failures
         said = [one.model_dump() for one in self.warnings]
         writing.update(partial=partial, warnings=said, measured=folder.now())
         conclude(
@@ -255,6 +302,14 @@ class Job:
     @staticmethod
     def _from(writing: RunFolder, root: Path) -> str:
         return os.path.relpath(root, writing.path)
+
+
+def _mixture(drawn_with: Counter[str]) -> Iterator[Warned]:
+    """Warn of a run that went on elsewhere: pixels then differ by more than seeds and arms."""
+    if len(drawn_with) > 1:
+        said = "; ".join(f"{count} with {what}" for what, count in sorted(drawn_with.items()))
+        message = f"images drawn on several devices or by several versions: {said}"
+        yield Warned(code="mixed_drawing", message=message)
 
 
 def limited(requests: Sequence[Request], limit: int | None) -> Sequence[Request]:

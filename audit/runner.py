@@ -55,7 +55,8 @@ def run(
         SpecError: there is no such benchmark, or a plugin cannot be used as it is asked to.
         InputError: images, labels or weights are corrupt or do not fit.
         ResourceError: memory, disk, a device or the lock of the folder is not to be had.
-        IncompleteError: too many images failed; the results are written all the same.
+        IncompleteError: too many images could not be drawn or read; the results are written all
+            the same, and the next run tries those images again.
         KeyboardInterrupt: SIGINT or SIGTERM; what was finished is kept.
     """
     if name not in spec.benchmarks:
@@ -94,6 +95,7 @@ def classify(
     Raises:
         SpecError: there is no such probe.
         InputError: there is no such folder, or its images or manifest are corrupt.
+        IncompleteError: a probe failed on too many images; the results are written all the same.
     """
     images = Path(images)
     known = registry.plugins("probes")
@@ -167,7 +169,7 @@ def _finish(job: Job, path: Path) -> Run:
         job.conclude(writing)
     if job.too_many_missing:
         raise IncompleteError(
-            f"{path}: {job.missing:.1%} of the images failed, more than the"
+            f"{path}: {job.failures}, more than the"
             f" {job.benchmark.statistics.max_failed:.1%} that the spec allows"
         )
     return Run.open(path)

@@ -75,7 +75,12 @@ class Supply:
         if not isinstance(value, str) or not value:
             return False
         looks = option in PATHS or "/" in value or bool(Path(value).suffix)
-        return looks and (self.spec.folder / value).exists()
+        if not looks:
+            return False
+        try:
+            return (self.spec.folder / value).exists()
+        except OSError:  # a text too long to name a file
+            return False
 
 
 def default_device() -> str:

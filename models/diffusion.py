@@ -3,7 +3,6 @@
 This module finds and checks what `models.pipeline` loads and draws with; it imports no torch.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError, unknown
-from audit.storage.weights import PICKLED, fingerprint
+from audit.storage.weights import PICKLED, fingerprint, sha256
 from audit.types import Drawing, Edit, Request
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ SCHEME = 1
 DTYPES = ("float32", "float16", "bfloat16")
 INDEX = "model_index.json"
 TRUTH = "truth.json"
+_VARIANT = re.compile(r"[^.]+\.(?P<variant>[^.]+?)(-\d+-of-\d+)?\.safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -83,7 +83,8 @@ class DiffusionModel:
         self.folder = folder
         self.chosen = chosen
         self.device = device
-        self.fingerprint = fingerprint(SCHEME, _digests(folder), sorted(chosen.items()))
+        taken = _digests(folder, chosen["variant"])
+        self.fingerprint = fingerprint(SCHEME, taken, sorted(chosen.items()))
 
     @cached_property
     def pipeline(self) -> "PipelineModel":
@@ -197,20 +198,42 @@ def check(folder: Path) -> None:
                 raise InputError(f"{path}: damaged weights: {error}") from error
 
 
-def _digests(folder: Path) -> list[tuple[str, str]]:
-    """Return the sha256 of every file that the pipeline is made of, by name."""
-    suffixes = (".safetensors", ".json", ".txt", ".model")
-    files = sorted(path for path in folder.rglob("*") if path.suffix in suffixes)
-    return [(path.relative_to(folder).as_posix(), _sha256(path)) for path in files]
+def _digests(folder: Path, variant: str | None) -> list[tuple[str, str]]:
+    """Return the sha256 of every file that the pipeline is loaded from, by name.
+
+    What lies beside them draws nothing: other variants, whole checkpoints, cards, `truth.json`.
+    """
+    index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+    files = [folder / INDEX]
+    for name, component in sorted(index.items()):
+        if isinstance(component, list) and component[0] is not None:
+            files += _taken(folder / name, variant)
+    return [(path.relative_to(folder).as_posix(), sha256(path)) for path in files]
 
 
-def _sha256(path: Path) -> str:
-    # The hub's cache names a large file after its sha256 already.
-    name = path.resolve().name
-    if re.fullmatch("[0-9a-f]{64}", name):
-        return name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _taken(component: Path, variant: str | None) -> list[Path]:
+    """Return the files of a component: its settings, and its weights of one variant.
+
+    As diffusers chooses: the variant asked for where the component has it, else the plain one.
+    Where neither is told from the names, all weights count.
+    """
+    files = sorted(path for path in component.rglob("*") if path.is_file())
+    weights = [path for path in files if path.suffix == ".safetensors"]
+    named = {tag: [path for path in weights if _tag(path) == tag] for tag in (variant, None)}
+    settings = [
+        path
+        for path in files
+        if path.suffix in (".json", ".txt", ".model")
+        # It says which shard holds a tensor, which the shards say themselves.
+        and ".safetensors.index." not in path.name
+    ]
+    return settings + (named[variant] or named[None] or weights)
+
+
+def _tag(weights: Path) -> str | None:
+    """Return the variant that a weight file is of: `model.fp16-00001-of-00002.safetensors`."""
+    tagged = _VARIANT.fullmatch(weights.name)
+    return tagged["variant"] if tagged else None
 
 
 def _download(pipeline: str, revision: str | None, variant: str | None) -> Path:

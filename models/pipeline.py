@@ -26,6 +26,17 @@ TEXT = "encoder_hidden_states"
 """Hookpoint of what the text encoders hand the denoiser: [N, tokens, C], named as its argument."""
 _BLOCK = re.compile(r"(mid_block|(down|up)_blocks\.(\d+))(\.(attentions|resnets)\.\d+)?")
 _LAYER = re.compile(r"(single_)?transformer_blocks\.\d+")
+_TRANSFORMERS = frozenset(
+    {
+        "FluxTransformer2DModel",
+        "PixArtTransformer2DModel",
+        "SanaTransformer2DModel",
+        "SD3Transformer2DModel",
+    }
+)
+"""Those that can be edited: their blocks return the image alone or (text, image), and their
+pipelines guide in one call. Of others neither is sure: some return (image, text), or both as one
+tensor, and some guide in two calls. They are drawn with and not edited."""
 
 
 def load(
@@ -79,15 +90,22 @@ class PipelineModel:
         accepted = inspect.signature(pipe.__call__).parameters
         self.pipe = pipe
         self.text_to_image = "prompt" in accepted
-        self.denoiser: nn.Module = getattr(pipe, "unet", None) or pipe.transformer
-        self.hookpoints = hookpoints(self.denoiser)
-        if self.text_to_image:
-            self.hookpoints |= _text(self.denoiser)
         self._given: dict[str, Any] = {}
         self._requests: Sequence[Request] = ()
         name = type(pipe).__name__
         if "image" in accepted or not ({"prompt", "batch_size"} & set(accepted)):
             raise SpecError(f"{name} does not draw from a prompt or from noise alone")
+        denoiser = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
+        if denoiser is None:
+            raise SpecError(f"{name} has neither a U-Net nor a transformer to draw with")
+        self.denoiser: nn.Module = denoiser
+        self.hookpoints = hookpoints(denoiser)
+        if self.text_to_image and self.hookpoints:
+            self.hookpoints |= _text(denoiser)
+        self._ignores_guidance = (
+            "true_cfg_scale" in accepted
+            and getattr(denoiser.config, "guidance_embeds", None) is False
+        )
         if size is not None:
             if not {"height", "width"} <= set(accepted):
                 raise SpecError(f"option 'size': {name} draws in one size only")
@@ -95,6 +113,11 @@ class PipelineModel:
         if negative_prompt is not None:
             if "negative_prompt" not in accepted:
                 raise SpecError(f"option 'negative_prompt': {name} takes none")
+            if "true_cfg_scale" in accepted:
+                raise SpecError(
+                    f"option 'negative_prompt': {name} heeds it under true_cfg_scale alone, which"
+                    " is not supported; leave it out"
+                )
             self._given["negative_prompt"] = negative_prompt
 
     def generate(self, requests: Sequence[Request]) -> Drawing:
@@ -120,15 +143,28 @@ class PipelineModel:
         argument leaves every pixel as it was. Several edits apply in the order they were hooked.
 
         Raises:
-            SpecError: the denoiser has no such hookpoint.
+            SpecError: the denoiser has no such hookpoint, is not known well enough to be edited,
+                or is called more than once a step.
         """
+        if not self.hookpoints:
+            known = ", ".join(sorted(_TRANSFORMERS))
+            raise SpecError(
+                f"{type(self.denoiser).__name__} is drawn with and not edited: what its blocks"
+                f" return is not known (known: U-Nets, {known})"
+            )
         if hookpoint not in self.hookpoints:
             raise SpecError(unknown("hookpoint", hookpoint, self.hookpoints))
         signature = inspect.signature(self.denoiser.forward)
-        timestep = 0.0
+        timestep, calls, batch = 0.0, 0, self._requests
 
         def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            nonlocal timestep
+            nonlocal timestep, calls, batch
+            calls, batch = (calls if batch is self._requests else 0) + 1, self._requests
+            if calls > len(self.pipe.scheduler.timesteps):
+                raise SpecError(
+                    f"{type(self.pipe).__name__} calls its denoiser more than once a step, and"
+                    " which call is the conditional one is not known: it cannot be edited"
+                )
             called = signature.bind(*args, **kwargs).arguments["timestep"]
             timestep = float(torch.as_tensor(called).flatten()[0])
 
@@ -187,6 +223,11 @@ class PipelineModel:
         self, batch: tuple[Request, ...], steps: int, guidance: float
     ) -> tuple[npt.NDArray[np.float32], Sequence[bool]]:
         """Return pixels [N, H, W, 3] in [0, 1], NaN where drawing gave NaN, and safety flags."""
+        if self._ignores_guidance and guidance > 1:
+            raise SpecError(
+                f"guidance_scale: this {type(self.pipe).__name__} takes none; say"
+                " `guidance_scale: 1`"
+            )
         generators = [torch.Generator("cpu").manual_seed(request.seed) for request in batch]
         given = {**self._given, "num_inference_steps": steps, "generator": generators}
         if self.text_to_image:
@@ -227,7 +268,8 @@ def _scheduler(name: str, pipe: Any) -> Any:
 def hookpoints(denoiser: nn.Module) -> dict[str, int]:
     """Return the blocks of a denoiser with their channels; the first is the default.
 
-    The default is `mid_block` in a U-Net and the middle block of a transformer.
+    The default is `mid_block` in a U-Net and the middle block of a transformer. None of a
+    transformer that cannot be edited.
     """
     config: Any = denoiser.config
     names = [name for name, _ in denoiser.named_modules()]
@@ -237,9 +279,10 @@ def hookpoints(denoiser: nn.Module) -> dict[str, int]:
         blocks = [match for name in names if (match := _BLOCK.fullmatch(name))]
         blocks.sort(key=lambda match: not match[0].startswith("mid_block"))
         return {m[0]: of[m[2]][int(m[3])] if m[2] else widths[-1] for m in blocks}
+    if type(denoiser).__name__ not in _TRANSFORMERS:
+        return {}
     layers = [name for name in names if _LAYER.fullmatch(name)]
-    if layers:
-        layers.insert(0, layers.pop(len(layers) // 2))
+    layers.insert(0, layers.pop(len(layers) // 2))
     return dict.fromkeys(layers, config.num_attention_heads * config.attention_head_dim)
 
 

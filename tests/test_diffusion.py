@@ -204,6 +204,29 @@ def test_the_fingerprint_follows_what_changes_pixels(pipelines, tmp_path):
     assert diffusion(pipeline=str(moved)).fingerprint != one.fingerprint
 
 
+def test_the_fingerprint_ignores_what_lies_beside_the_weights(pipelines, tmp_path):
+    folder = shutil.copytree(pipelines["ldm"], tmp_path / "model")
+    unet = folder / "unet"
+    weights = (unet / "diffusion_pytorch_model.safetensors").read_bytes()
+
+    def fingerprint(variant=None):
+        return diffusion(pipeline=str(folder), variant=variant).fingerprint
+
+    plain, half = fingerprint(), fingerprint("fp16")
+    (unet / "diffusion_pytorch_model.non_ema.safetensors").write_bytes(weights)
+    (folder / "whole.safetensors").write_bytes(weights)
+    (folder / "truth.json").write_text("{}")
+    assert (fingerprint(), fingerprint("fp16")) == (plain, half)
+    for shard in ("fp16-00001-of-00002", "fp16-00002-of-00002"):
+        (unet / f"diffusion_pytorch_model.{shard}.safetensors").write_bytes(weights)
+    (unet / "diffusion_pytorch_model.safetensors.index.fp16.json").write_text("{}")
+    assert fingerprint() == plain
+    sharded = fingerprint("fp16")
+    assert sharded != half, "the variant is now there, and is taken"
+    (unet / "diffusion_pytorch_model.fp16-00003-of-00003.safetensors").write_bytes(weights)
+    assert fingerprint("fp16") != sharded
+
+
 def test_size_and_negative_prompt_reach_the_pipeline(pipelines):
     given = {"pipeline": str(pipelines["sd"]), "size": 24, "negative_prompt": "a cook"}
     model = diffusion(**given)

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from audit.errors import InputError
-from audit.images.embedding import of_reference
+from audit.images.embedding import of_images, of_reference
+from audit.storage.pictures import decode
 from audit.storage.store import Store
+from audit.types import State
 
 
 class MeanColour:
@@ -46,6 +48,18 @@ def test_a_packed_reference_is_the_folder_it_was_packed_from(tmp_path, folder):
     structs = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
     pd.DataFrame({"image": structs}).to_parquet(packed)
     assert np.array_equal(of_reference(packed, encoder, store), vectors)
+
+
+def test_an_image_that_was_replaced_is_not_embedded_as_the_one_that_was_drawn(tmp_path, folder):
+    drawn = decode(folder / "0.png").sha256
+    table = pd.DataFrame({"status": [State.OK], "path": ["0.png"], "sha256": [drawn]})
+    encoder, store = MeanColour(), Store(tmp_path / "store")
+    original = (folder / "0.png").read_bytes()
+    (folder / "0.png").write_bytes((folder / "1.png").read_bytes())
+    with pytest.raises(InputError, match=r"0\.png: has changed since the run read it"):
+        of_images(table, folder, encoder, store)
+    (folder / "0.png").write_bytes(original)
+    assert of_images(table, folder, encoder, store).tolist() == [[50, 50, 50]]
 
 
 def test_a_reference_that_is_none_is_refused(tmp_path):

@@ -2,8 +2,13 @@
 
 import json
 
+from planted import PlantedProbe
+
+from audit.job import Job
 from audit.runner import run
 from audit.spec.spec import load
+from audit.storage.store import Store
+from audit.supply import Supply
 
 SPEC = """
 version: 1
@@ -60,3 +65,25 @@ def test_a_run_discovers_steers_and_reports(tmp_path):
     hashes = done.images.pivot(index="index", columns="arm", values="sha256")
     assert (hashes["none"] == hashes["identity"]).all()
     assert (hashes["none"] != hashes["steer"]).any()
+
+
+def test_a_run_knows_what_its_feature_sets_are_found_with(tmp_path, monkeypatch):
+    given = SPEC.replace("{expansion: 2, k: 4, tokens: 200000}", "{path: mine}")
+    (tmp_path / "benchmarks.yaml").write_text(given)
+    (tmp_path / "mine").mkdir()
+    spec = load(tmp_path / "benchmarks.yaml")
+
+    def made_of():
+        supply = Supply(spec, spec.benchmarks["planted"], "cpu")
+        return Job(spec, "planted", Store(tmp_path / "store"), supply).made_of()["features"]
+
+    weights = tmp_path / "mine" / "sae.safetensors"
+    weights.write_bytes(b"one")
+    before = made_of()
+    assert list(before) == ["light"]
+    assert made_of() == before
+    weights.write_bytes(b"two")
+    trained = made_of()
+    assert trained != before
+    monkeypatch.setattr(PlantedProbe, "fingerprint", "another")
+    assert made_of() not in (before, trained)

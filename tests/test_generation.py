@@ -5,7 +5,7 @@ import pytest
 from fakes import Brighter, Glyph
 from PIL import Image
 
-from audit.errors import SpecError
+from audit.errors import ResourceError, SpecError
 from audit.images.drawing import Arm
 from audit.images.generation import generate
 from audit.images.overlap import AHEAD, overlapped
@@ -100,6 +100,43 @@ def test_a_request_that_fails_once_is_drawn_after_all(store):
     flaky.generate = generate_once
     found = records(generate(Arm("none", flaky, none()), REQUESTS, store, 4))
     assert {record.status for record in found} == {State.OK}
+
+
+def broken(says, after=0):
+    """A model that raises, whatever it is asked for, once it has drawn so many batches."""
+    found, left = model(), iter(range(after))
+    draw = found.generate
+
+    def generate(requests):
+        if next(left, None) is None:
+            raise RuntimeError(says)
+        return draw(requests)
+
+    found.generate = generate
+    return found
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        ("CUDA error: device-side assert triggered", "the device is lost: RuntimeError: CUDA"),
+        ("a bug", "drawing fails for one image after another: RuntimeError: a bug"),
+    ],
+)
+def test_what_fails_for_every_request_ends_the_run_and_is_held_against_none(store, says, reason):
+    with pytest.raises(ResourceError, match=reason):
+        list(generate(Arm("none", broken(says, after=1), none()), REQUESTS, store, 4))
+    assert not list(store.root.rglob("*.tries"))
+    healthy = records(generate(Arm("none", model(), none()), REQUESTS, store, 4))
+    assert [record.status for record in healthy] == [State.OK] * len(REQUESTS)
+
+
+def test_a_request_that_raised_is_tried_again_by_the_next_run(store):
+    ill = Arm("none", model(fail_on=[2, 3]), none())
+    found = records(generate(ill, REQUESTS, store, 4))
+    assert [record.index for record in found if record.status is State.FAILED] == [2, 3]
+    well = records(generate(Arm("none", model(), none()), REQUESTS, store, 4))
+    assert {record.status for record in well} == {State.OK}
 
 
 def test_stages_overlap_in_order_and_no_more_than_a_few_items_wait():

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from fakes import Glyph
 from PIL import Image
 
 import audit
@@ -21,6 +22,7 @@ from audit.interrupts import Interrupted
 from audit.storage import atomic, folder
 from audit.storage.folder import Run
 from audit.types import State
+from probes.constant import ConstantProbe
 
 NOISE = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
 
@@ -104,6 +106,10 @@ def test_a_run_leaves_a_whole_folder(bias_audit):
     assert "<table" in audit.Run.open(run.folder)._repr_html_()
 
 
+def trained(**options):
+    return {"name": "fakes:trained", "as": "trained", "path": "lora.txt", **options}
+
+
 def named(name):
     return {"name": f"fakes:{name}", "as": name}
 
@@ -122,6 +128,19 @@ def test_seconds_an_image_are_known_by_arm_and_kept_with_the_images(bias_audit):
     assert len(draws()) == 12, "nothing was drawn again"
     for path in Path("runs").glob("tiny-*"):
         assert Run.open(path).manifest["seconds_per_image"] == took
+
+
+def test_a_run_that_went_on_elsewhere_is_warned_of(bias_audit, monkeypatch):
+    write_spec()
+    monkeypatch.setattr(Glyph, "device", "cpu", raising=False)
+    bias_audit("run", "--limit", 5)
+    assert not the_run().results.provenance.warnings
+    monkeypatch.setattr(Glyph, "device", "cuda:1")
+    bias_audit("run")
+    (found,) = the_run().results.provenance.warnings
+    assert found.code == "mixed_drawing"
+    assert "5 with cpu, torch " in found.message
+    assert "7 with cuda, torch " in found.message
 
 
 def test_a_judge_that_guided_is_warned_of_and_another_is_named(bias_audit):
@@ -172,6 +191,40 @@ def test_a_finished_run_is_only_opened(bias_audit, monkeypatch):
     assert status == 0
     assert {p.name: p.read_bytes() for p in the_run().folder.iterdir()} == before
     assert len(draws()) == 12
+
+
+def test_weights_trained_again_in_place_are_drawn_with(bias_audit):
+    Path("lora.txt").write_text("1")
+    write_spec({"model": "fake", "images": 4, "mitigations": ["none", trained()]})
+    bias_audit("run")
+    Path("lora.txt").write_text("200")
+    bias_audit("run")
+    images = the_run().images.set_index("arm")
+    darkest = [np.asarray(Image.open(the_run().store / path)).min() for path in images["path"]]
+    assert (images.index == "none").sum() == 4
+    assert max(darkest[:4]) < 200 <= min(darkest[4:])
+    assert len(draws()) == 4 + 4 + 4, "of the plain model nothing was drawn again"
+
+
+def test_a_truth_that_was_corrected_is_reported_and_nothing_is_drawn_again(
+    bias_audit, monkeypatch
+):
+    write_spec()
+    for share in (0.25, 0.5):
+        planted = {"gender": {"woman": share, "man": 1 - share}}
+        monkeypatch.setattr(Glyph, "truth", lambda *_, known=planted: known, raising=False)
+        bias_audit("run")
+        assert the_run().manifest["truth"] == planted
+    assert len(draws()) == 12
+
+
+def test_an_option_that_the_last_arm_refuses_stops_the_run_before_it_draws(bias_audit):
+    Path("lora.txt").write_text("1")
+    write_spec({"model": "fake", "images": 4, "mitigations": ["none", trained(scale=-1)]})
+    status, _, said = bias_audit("run")
+    assert status == 2
+    assert "trained: scale must be at least 0, not -1" in said
+    assert not draws()
 
 
 @pytest.mark.parametrize(
@@ -288,6 +341,21 @@ def several(**benchmarks):
     own = {"statistics": {"max_failed": 0.5}} | spec["benchmarks"]["tiny"]
     spec["benchmarks"] = {name: own | given for name, given in benchmarks.items()}
     Path("benchmarks.yaml").write_text(yaml.safe_dump(spec))
+
+
+def test_images_that_a_probe_failed_on_are_read_again_by_the_next_run(bias_audit, monkeypatch):
+    write_spec()
+    read = ConstantProbe.read
+    monkeypatch.setattr(ConstantProbe, "read", lambda *_: 1 / 0)
+    status, _, err = bias_audit("run")
+    assert status == 4
+    assert "100.0% of the images could not be read by a probe, more than the 1.0%" in err
+    assert the_run().manifest["status"] == "incomplete"
+    monkeypatch.setattr(ConstantProbe, "read", read)
+    assert bias_audit("run")[0] == 0
+    assert the_run().manifest["status"] == "complete"
+    assert (the_run().labels["status"] == "ok").all()
+    assert len(draws()) == 12, "nothing was drawn again"
 
 
 BROKEN = {"gates": [{"metric": "share", "attribute": "gender", "class": "man", "min": 0.99}]}

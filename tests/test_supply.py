@@ -31,3 +31,5 @@ def test_files_beside_the_spec_are_found_by_bare_names(tmp_path, monkeypatch):
         assert built(**{option: "elsewhere"}) == {option: "elsewhere"}
     assert built(probe={"model": "mine"}) == {"probe": {"model": beside}}
     assert built(words="mine") == {"words": "mine"}, "a word that is also a folder stays a word"
+    prompt = "blurry, 3/4 view, " * 300
+    assert built(words=prompt) == {"words": prompt}, "a text too long for a path is none"

@@ -2,19 +2,22 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from audit.errors import AuditError
-from audit.images.memory import halved, out_of_memory
+from audit.errors import AuditError, ResourceError
+from audit.images.memory import device_lost, halved, out_of_memory
 from audit.storage.store import MAX_ATTEMPTS, Store, key
 from audit.types import Mitigation, Model, Request, State
 
 BATCH_SIZE = 16
 """To begin with; halved when a batch does not fit into memory."""
+MAX_LOST = 4
+"""Requests that may fail one after another; where more do, the requests are not what is wrong."""
 
 log = logging.getLogger(__name__)
 
@@ -57,17 +60,22 @@ class Drawer:
         self.arm = arm
         self.store = store
         self.batch_size = batch_size
+        self._failures = Counter[Request]()
+        self._lost = 0
+        """Requests given up since the last that was drawn."""
 
     def draw(self, requests: Sequence[Request]) -> Iterator[list[Drawn]]:
         """Yield drawn batches of requests that the store lacks.
 
         Attempts are counted before they begin. A request that failed, or was begun twice and not
         finished, is drawn alone, so that one that kills the process takes no other with it; after
-        three attempts it is left out. A batch too large for memory is drawn in halves, and so are
-        all after it.
+        three attempts it is left out. The store remembers attempts that killed the process; one
+        that raised is tried again by the next run, which may have a healthy device. A batch too
+        large for memory is drawn in halves, and so are all after it.
 
         Raises:
-            ResourceError: a single image does not fit into memory.
+            ResourceError: a single image does not fit into memory, the device is lost, or so many
+                requests fail in a row that the model or the device must be at fault.
             AuditError: the model or the mitigation says what is wrong.
         """
         together = [request for request in requests if self._attempts(request) < 2]
@@ -86,18 +94,34 @@ class Drawer:
                 self._forgive(batch)
                 raise
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+                self._forgive(batch)
                 if out_of_memory(error):
-                    self._forgive(batch)
                     self.batch_size = halved(len(batch), error)
                     waiting = [*self._split(batch), *waiting]
                 else:
-                    log.warning("drawing failed: %s: %s", type(error).__name__, error)
-                    waiting = [*([request] for request in batch), *waiting]
+                    waiting = [*([request] for request in self._left(batch, error)), *waiting]
                 continue
             except BaseException:
                 self._forgive(batch)  # interrupted: no request is at fault
                 raise
+            self._lost = 0
             yield drawn
+
+    def _left(self, batch: Sequence[Request], error: Exception) -> list[Request]:
+        """Return what of a batch that raised is to be drawn again, one by one."""
+        reason = f"{type(error).__name__}: {error}"
+        log.warning("drawing failed: %s", reason)
+        self._failures.update(batch)
+        left = [request for request in batch if self._failures[request] < MAX_ATTEMPTS]
+        self._lost += len(batch) - len(left)
+        if device_lost(error):
+            raise ResourceError(f"the device is lost: {reason}; run again to go on") from error
+        if self._lost > MAX_LOST:
+            raise ResourceError(
+                f"drawing fails for one image after another: {reason}; see to the model or the"
+                " device, then run again to go on"
+            ) from error
+        return left
 
     def _generate(self, batch: Sequence[Request]) -> list[Drawn]:
         # A model may load itself when it is first asked anything; that is no part of drawing.

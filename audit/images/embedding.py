@@ -32,11 +32,14 @@ def of_images(frame: pd.DataFrame, root: Path, encoder: Encoder, store: Store) -
         root: Folder that its paths start from.
         encoder: Embeds the images.
         store: Keeps the embeddings.
+
+    Raises:
+        InputError: a file is missing, or is not the one that the table names.
     """
     usable = np.flatnonzero((frame["status"] == State.OK) & frame["path"].notna())
     seen = [
-        (frame["sha256"].iloc[row], lambda at=root / frame["path"].iloc[row]: decode(at).pixels)
-        for row in usable
+        (sha256, lambda at=root / path, sha256=sha256: _named(at, sha256))
+        for sha256, path in frame[["sha256", "path"]].iloc[usable].itertuples(index=False)
     ]
     vectors = np.full((len(frame), encoder.dimensions), np.nan, np.float32)
     for start in range(0, len(seen), BATCH):
@@ -44,6 +47,14 @@ def of_images(frame: pd.DataFrame, root: Path, encoder: Encoder, store: Store) -
             seen[start : start + BATCH], encoder, store
         )
     return vectors
+
+
+def _named(file: Path, sha256: str) -> Pixels:
+    """Return the pixels of a file, if it is still the one that was drawn or read."""
+    picture = decode(file)
+    if picture.sha256 != sha256:
+        raise InputError(f"{file}: has changed since the run read it; run again to read it anew")
+    return picture.pixels
 
 
 def of_reference(place: Path, encoder: Encoder, store: Store) -> Vectors:

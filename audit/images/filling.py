@@ -27,6 +27,9 @@ class Filling:
     def __init__(self, images: Writer, labels: Writer, root: Path, progress: Progress) -> None:
         self.root = root
         self.states = Counter[State]()
+        self.drawn_with = Counter[str]()
+        """Images by the device and libraries that drew them, as far as that is known."""
+        self._failed_readings = 0
         self._images = images
         self._labels = labels
         self._progress = progress
@@ -38,6 +41,11 @@ class Filling:
         """Share of images that could not be drawn or read from disk."""
         count = sum(self.states[state] for state in MISSING)
         return count / max(self.states.total(), 1)
+
+    @property
+    def unread(self) -> float:
+        """Share of images that are there and that a probe failed on."""
+        return self._failed_readings / max(self.states.total(), 1)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -58,6 +66,9 @@ class Filling:
             for record in batch.records:
                 if record.seconds is not None:
                     self._seconds.setdefault(record.arm, []).append(record.seconds)
+            known = (record.drawn_with for record in batch.records)
+            self.drawn_with.update(filter(None, known))
+            self._failed_readings += _failed_readings(batch, rows)
             states = Counter(record.status for record in batch.records)
             self.states += states
             failed = sum(states[state] for state in MISSING)
@@ -82,6 +93,15 @@ class Filling:
             total = sum(counts.values())
             shares = ", ".join(f"{name} {n / total:.0%}" for name, n in sorted(counts.items()))
             self._progress.say(f"{arm}: {attribute} by {probe}: {shares} (n = {total})")
+
+
+def _failed_readings(batch: Batch, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many images of a batch are there and have a reading that failed."""
+    places = {(row["prompt_id"], row["index"]) for row in rows if row["status"] == State.FAILED}
+    return sum(
+        record.status is State.OK and (record.prompt_id, record.index) in places
+        for record in batch.records
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class ImageRecord:
     seconds: float | None = None
     """That drawing took, now or when the store got it; no part of the table, which is the same
     whenever and wherever it is made."""
+    drawn_with: str = ""
+    """Device and libraries; "" where it is not known. No part of the table either."""
 
     def row(self, root: Path) -> dict[str, Any]:
         """Return the row, with a path relative to `root`."""
@@ -100,6 +103,7 @@ def commit(store: Store, arm: Arm, drawn: Drawn) -> Blob:
         "status": drawn.status,
         "batch_size": drawn.batch_size,
         "seconds": round(drawn.seconds, 6),
+        "drawn_with": _drawn_with(arm),
     }
     if drawn.status is State.FAILED:
         return store.put(arm.key(drawn.request), record)
@@ -117,7 +121,15 @@ def _record(arm: Arm, request: Request, blob: Blob | None) -> ImageRecord:
         sha256=blob.sha256 if blob else "",
         status=State(blob.record["status"]) if blob else State.FAILED,
         seconds=blob.record.get("seconds") if blob else None,
+        drawn_with=blob.record.get("drawn_with", "") if blob else "",
     )
+
+
+def _drawn_with(arm: Arm) -> str:
+    """Return what pixels hang on besides their key: the kind of device, and two libraries."""
+    device = str(getattr(arm.model, "device", "")).partition(":")[0]
+    libraries = (f"{name} {version(name)}" for name in ("torch", "diffusers"))
+    return ", ".join(filter(None, (device, *libraries)))
 
 
 def _png(image: npt.NDArray[np.uint8]) -> bytes:

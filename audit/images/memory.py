@@ -61,3 +61,8 @@ def out_of_memory(error: Exception) -> bool:
         or "can't allocate memory" in said
         or "CUBLAS_STATUS_ALLOC_FAILED" in said
     )
+
+
+def device_lost(error: Exception) -> bool:
+    """Whether an error, not of memory, leaves the process with no device that could go on."""
+    return any(f"{kind} error" in str(error) for kind in ("CUDA", "HIP"))

@@ -1,6 +1,7 @@
 """Foreign tables, CSV or Parquet, as text cells that know the line they stand in."""
 
 import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ class Cells:
             text = self.path.read_text("utf-8-sig")
         except UnicodeDecodeError as error:
             raise InputError(f"{self.path}: not UTF-8 text: {error}") from error
-        reader = csv.reader(text.splitlines(keepends=True), strict=True)
+        # Lines end where CSV says: str.splitlines breaks at U+2028 and others, inside a cell too.
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         try:
             header = [name.strip() for name in next(reader, [])]
         except csv.Error as error:

@@ -1,6 +1,7 @@
 """Weight files: found or missed in one sentence, never unpickled, known by their sha256."""
 
 import hashlib
+import re
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +41,15 @@ def locate(
     if sha256 and found != sha256.lower():
         raise InputError(f"{path}: sha256 is {found}, expected {sha256}; {remedy}")
     return path, found
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file; the hub's cache names a large one after it already."""
+    name = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", name):
+        return name
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def embedded(name: str) -> Path:
