@@ -118,6 +118,10 @@ def test_what_cannot_be_chosen_is_said(tmp_path):
     wrong = AUTO.model_copy(update={"candidates": ("mid_blok",)})
     with pytest.raises(SpecError, match="did you mean 'mid_block'"):
         hookpoints.candidates(study(wrong))
+    closed = TwoBlocks()
+    closed.hookpoints = {}
+    with pytest.raises(SpecError, match="no hookpoint that is known to be right"):
+        hookpoints.candidates(study(AUTO, closed))
     blind = Study(TwoBlocks(), Blind(), AUTO, STEPS)
     with pytest.raises(InputError, match="0 are read as 'bright', too few to know its mean"):
         hookpoints.choose(blind, tmp_path)

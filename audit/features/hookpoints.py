@@ -116,9 +116,11 @@ def candidates(study: Study) -> tuple[str, ...]:
     the image what it should make the model draw.
 
     Raises:
-        SpecError: a candidate is no hookpoint of the model.
+        SpecError: a candidate is no hookpoint of the model, or it has none.
     """
     known = study.model.hookpoints
+    if not known:
+        raise SpecError("hookpoint: auto: this model has no hookpoint that is known to be right")
     for name in study.wanted.candidates:
         if name not in known:
             raise SpecError(f"candidates: {unknown('hookpoint', name, known)}")
