@@ -254,7 +254,8 @@ def test_arms_that_share_no_seeds_are_never_called_paired(tmp_path):
     plain = json.loads((folder / "results.json").read_text())
     for one in plain["comparisons"]:
         one["method"] = "unpaired: the arms share no seeds"
-    (folder / "results.json").write_text(json.dumps(plain | {"flips": []}))
+    plain |= {"flips": [], "sha256": None}
+    (folder / "results.json").write_text(json.dumps(plain))
     html = render(folder)
     text = Page(html).text
     for paired in (

@@ -40,6 +40,19 @@ def test_what_is_read_is_what_was_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
 
 
+def test_numbers_that_were_changed_afterwards_are_not_believed(tmp_path):
+    path = tmp_path / "results.json"
+    text = EXAMPLE.read_text("utf-8")
+    first = json.loads(text)["measurements"][0]["value"]
+    path.write_text(text.replace(f'"value": {first}', '"value": 0.123', 1))
+    with pytest.raises(InputError, match="was changed after it was written"):
+        results_file.read(path)
+    plain = json.loads(text)
+    del plain["sha256"]
+    path.write_text(json.dumps(plain))
+    assert results_file.read(path), "an older file has no digest"
+
+
 def test_no_nan_gets_in():
     with pytest.raises(ValueError, match="finite"):
         entry(value=float("nan"))
@@ -52,13 +65,15 @@ def test_no_nan_gets_in():
     [
         ({"measurements": [{"metric": "fd"}]}, r"measurements\[0\].value: Field required"),
         ({"arm": 1}, r"arm: Extra inputs are not permitted"),
-        ({"schema_version": "2.0.0"}, "schema_version 2.0.0; this suite reads 1.1.0"),
+        ({"schema_version": "2.0.0"}, "schema_version 2.0.0; this suite reads 1.2.0"),
         ({"schema_version": None}, "schema_version is missing"),
     ],
 )
 def test_a_misfit_is_named_with_its_place(tmp_path, change, said):
     path = tmp_path / "results.json"
-    path.write_text(json.dumps(json.loads(EXAMPLE.read_text("utf-8")) | change))
+    plain = json.loads(EXAMPLE.read_text("utf-8")) | change
+    del plain["sha256"]
+    path.write_text(json.dumps(plain))
     with pytest.raises(InputError, match=said):
         results_file.read(path)
 
