@@ -137,7 +137,6 @@ def _provenance(run: Run, supply: Supply, measured: Measured) -> Provenance:
             "seed": benchmark.seed,
             "seed_scheme": benchmark.seed_scheme,
             "level": benchmark.statistics.level,
-            "resamples": benchmark.statistics.resamples,
         }
     )
 

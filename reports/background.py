@@ -128,7 +128,7 @@ VOLATILE = {"status", "finished", "partial", "warnings", "store", "cache", "spec
 GROUPS = {
     "Spec, seeds and suite": (
         "benchmark", "digest", "spec_digest", "overrides", "seed", "seed_scheme", "level",
-        "resamples", "suite", "schema_version",
+        "suite", "schema_version",
     ),
     "Model": ("model",),
     "Hashes of what made the numbers": ("made_of",),

@@ -9,10 +9,12 @@ from scipy import stats
 from tables import benchmark, one, tables
 
 from audit.errors import InputError
+from audit.measuring.arrangement import arms_of
 from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.measurement import every_metric, measure
 from audit.measuring.quality import Embeddings
 from audit.spec import rules
+from audit.spec.benchmark import Benchmark
 
 EIGHTY = ["woman"] * 16 + ["man"] * 4
 """KA-01: shares .8 and .2, FD .424264."""
@@ -490,3 +492,11 @@ def test_holm_names_its_family():
     assert found.flips[0].family == "holm: 1 tests of flips"
     shares = [d for d in found.comparisons if d.metric == "share"]
     assert {d.family for d in shares} == {"holm: 2 tests of share"}
+
+
+@pytest.mark.parametrize("rows", [["y", "x", "y"], ["x", "y", "y"]])
+def test_the_baseline_of_a_table_does_not_hang_on_the_order_of_its_rows(rows):
+    table, given = pd.DataFrame({"arm": rows}), Benchmark(labels="t.csv", attributes=("gender",))
+    assert arms_of(table, table, given) == ["x", "y"]
+    with_none = pd.DataFrame({"arm": [*rows, "none"]})
+    assert arms_of(with_none, with_none, given) == ["none", "x", "y"]

@@ -16,10 +16,13 @@ BASELINE = "none"
 
 
 def arms_of(images: pd.DataFrame, labels: pd.DataFrame, benchmark: Benchmark) -> list[str]:
-    """Return the arms that there are, the baseline first: that of the spec, or `none`."""
+    """Return the arms that there are, the baseline first: that of the spec, or `none`.
+
+    Arms that no spec names come by name: the order of the rows of a table means nothing.
+    """
     planned = [arm.label for arm in benchmark.mitigations] if benchmark.model else [BASELINE]
-    seen = dict.fromkeys([*images["arm"], *labels["arm"]])
-    return [*(arm for arm in planned if arm in seen), *(arm for arm in seen if arm not in planned)]
+    seen = {*images["arm"], *labels["arm"]}
+    return [*(arm for arm in planned if arm in seen), *sorted(seen.difference(planned))]
 
 
 def groups_of(

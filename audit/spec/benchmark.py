@@ -79,8 +79,6 @@ class Statistics(Strict):
     """Whether the prompts are all there is, or a sample of what people type."""
     level: float = Field(default=0.95, gt=0.5, lt=1)
     """Of every interval."""
-    resamples: int = Field(default=2000, ge=100)
-    """Of every bootstrap."""
     max_failed: float = Field(default=0.01, ge=0, le=1)
     """Share of requests that may fail before the run is called incomplete."""
 
