@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from simulation import ACCUSED, LOPSIDED, Setting, fair, quick, settings, simulate
 
-from audit.statistics.discrepancy import discrepancy, distance, squared_discrepancy
+from audit.statistics.discrepancy import decompose, discrepancy, distance, squared_discrepancy
 from audit.statistics.intervals import share_interval, wilson
 from audit.statistics.shares import from_counts, one_hot, shares
 
@@ -100,6 +100,18 @@ def test_a_wald_interval_would_be_caught():
     p = rng.binomial(20, LOPSIDED[2][0], QUICK) / 20
     half = 1.96 * np.sqrt(p * (1 - p) / 20)
     assert caught((abs(p - LOPSIDED[2][0]) <= half).mean(), QUICK)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "shares"), [(2, (0.95, 0.05)), (10, (0.94, 0.02, 0.02, 0.02))]
+)
+def test_the_mean_over_prompts_that_are_near_certain_keeps_an_interval(prompts, shares):
+    """Of eight images most prompts draw one class only; that is not to say that they always do."""
+    even, held = np.full(len(shares), 1 / len(shares)), 0
+    for counts in np.random.default_rng(0).multinomial(8, shares, (QUICK, prompts)):
+        found = decompose(from_counts(counts), even)
+        held += abs(found.macro - distance(np.array(shares), even) ** 2) <= 1.96 * found.macro_se
+    assert held / QUICK >= acceptable(QUICK)[0]
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 7])

@@ -196,6 +196,18 @@ def multinomial_cov(p: Floats) -> Floats:
     return np.eye(p.shape[-1]) * p[..., None] - p[..., :, None] * p[..., None, :]
 
 
+def smoothed(p: Floats, n: npt.NDArray[np.integer], prior: Floats, weight: float = 1.0) -> Floats:
+    """Return the shares p [..., K] of n images as if `weight` more had been drawn from `prior`.
+
+    Shares that are 0 by chance alone then still scatter. For two classes, an even prior and one
+    image more these are the shares that Jeffreys expects.
+
+    >>> smoothed(np.array([1.0, 0.0]), np.array([4]), np.array([0.5, 0.5])).tolist()
+    [0.9, 0.1]
+    """
+    return np.asarray((n * p + weight * prior) / (n + weight))
+
+
 def nearest(v: Floats) -> Floats:
     """Return the shares [..., K] nearest to v [..., K]: Euclidean projection on the simplex."""
     k = v.shape[-1]
