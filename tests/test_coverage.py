@@ -114,6 +114,29 @@ def test_the_mean_over_prompts_that_are_near_certain_keeps_an_interval(prompts, 
     assert held / QUICK >= acceptable(QUICK)[0]
 
 
+@pytest.mark.parametrize(
+    ("rare", "each"), [((0.01, 0.01, 0.01, 0.99), 24), ((0.01,) * 18 + (0.99,) * 18, 16)]
+)
+def test_a_list_of_prompts_that_are_near_certain_keeps_an_interval(rare, each):
+    rng, even = np.random.default_rng(0), fair(2)
+    prompt = np.repeat(np.arange(len(rare)), each)
+    truth = distance(np.array([1 - np.mean(rare), np.mean(rare)]), even)
+    held = 0
+    for _ in range(QUICK):
+        votes = one_hot((rng.random(len(prompt)) < np.array(rare)[prompt]).astype(int), 2)
+        found = discrepancy(shares(votes, prompts=prompt, design="stratified"), even)
+        held += found.low <= truth + 1e-9 and truth - 1e-9 <= found.high
+    assert held / QUICK >= acceptable(QUICK)[0]
+
+
+def test_a_nurse_and_a_doctor_of_four_images_each_settle_nothing():
+    prompt = np.repeat([0, 1], 4)
+    found = discrepancy(shares(one_hot(prompt, 2), prompts=prompt, design="stratified"), fair(2))
+    assert found.squared == pytest.approx(0)  # nothing to take off: the estimate stays unbiased
+    assert found.high > 0.2
+    assert found.null_high > 0.1
+
+
 @pytest.mark.parametrize("k", [2, 3, 4, 7])
 def test_the_debiased_square_is_unbiased(k):
     even = np.full(k, 1 / k)

@@ -25,6 +25,9 @@ Design = Literal["iid", "stratified", "prompts", "seeds", "crossed"]
 In all but `iid` every prompt weighs the same, however many of its images could be read.
 """
 
+FEW = 4
+"""Images of the whole that are added to all strata together; see `Shares.cautious`."""
+
 Codes = npt.NDArray[np.int64]
 
 
@@ -44,6 +47,16 @@ class Shares:
     """[...] degrees of freedom of `cov`; infinite where it is known up to the shares."""
     hard: bool
     """Whether votes were whole; the variance at other shares is then known in form."""
+    cautious: Floats | None = None
+    """[..., K, K] covariance for intervals where `cov`, though unbiased, is too often near 0.
+
+    A prompt of which every image fell in one class adds nothing to `cov`, as if it always would.
+    """
+
+    @property
+    def interval_cov(self) -> Floats:
+        """[..., K, K] covariance that intervals take."""
+        return self.cov if self.cautious is None else self.cautious
 
     @property
     def n_effective(self) -> Floats:
@@ -52,14 +65,14 @@ class Shares:
         The 1 makes up for the n - 1 in `cov`: independent hard readings give n exactly.
         """
         spread = 1 - (self.p**2).sum(-1)
-        trace = np.trace(self.cov, axis1=-2, axis2=-1)
+        trace = np.trace(self.interval_cov, axis1=-2, axis2=-1)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = spread / trace + 1
         return np.where(trace > 0, found, self.units.astype(float))
 
     def __getitem__(self, index: int | slice | Codes) -> "Shares":
         """Return the shares of some of the groups along the first leading dimension."""
-        names = ("p", "cov", "n", "units", "df")
+        names = ["p", "cov", "n", "units", "df"] + ["cautious"] * (self.cautious is not None)
         return replace(self, **{name: getattr(self, name)[index] for name in names})
 
 
@@ -136,8 +149,13 @@ def shares(
     means = _sums(x, prompt, count) / n_j[:, None]
     p = means.mean(axis=0)
     weights = 1 / (count * n_j[prompt])
+    cautious = None
     if design == "stratified":
         cov, units, df = _stratified(x, prompt, n_j, means)
+        if hard and n_j.min() >= 2:
+            likely = smoothed(means, n_j[:, None], p, min(1, FEW / count))
+            each = multinomial_cov(likely) / (n_j - 1)[:, None, None]
+            cautious = each.sum(axis=0) / count**2
     elif design == "prompts":
         cov, units, df = _outer((means - p) / count), count, count - 1
     else:
@@ -152,7 +170,8 @@ def shares(
             cov = _largest(between + within - each.T @ each, between, within)
             units = min(count, draws)
             df = units - 1
-    return Shares(p, cov, np.array(len(x)), np.array(units), np.array(float(df)), hard)
+    n = np.array(len(x))
+    return Shares(p, cov, n, np.array(units), np.array(float(df)), hard, cautious)
 
 
 def shares_by(
