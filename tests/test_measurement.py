@@ -88,6 +88,17 @@ def test_faces_that_are_missing_are_counted_and_bounded():
     assert state.ci_low < 0.15 < state.ci_high
 
 
+def test_the_worst_case_weighs_prompts_as_the_shares_do():
+    """Prompt b: 99 men of 100; women are 0 to 1 in 100 there, ½ to ½ + 1 in 200 over both."""
+    rows = {"a": ["woman"] * 900, "b": ["man"] * 99 + ["no_face"]}
+    found = measure(*tables({"none": rows}), benchmark())
+    assert one(found, "share", class_="woman").value == pytest.approx(0.5)
+    assert one(found, "share_missing_low", class_="woman").value == pytest.approx(0.5)
+    assert one(found, "share_missing_high", class_="woman").value == pytest.approx(0.505)
+    assert one(found, "fd_missing_low").value == pytest.approx(0)
+    assert one(found, "fd_missing_high").value == pytest.approx(0.005 * 2**0.5)
+
+
 def test_no_face_anywhere_is_no_number_and_never_balance():
     found = measure(*tables({"none": {"-": ["no_face"] * 20}}), benchmark())
     for metric in ("fd", "fd_debiased", "parity_gap", "kl"):
