@@ -183,6 +183,22 @@ def test_attributes_can_be_fair_apart_and_unfair_together():
     assert one(found, "mutual_information").value == pytest.approx(np.log(2))
 
 
+def test_arms_share_one_list_of_combinations():
+    """Of 46 images under .1·46 < 5 are expected of each sex young; of 52 more than that."""
+    images, genders, ages = [], [], []
+    for arm, n in (("none", 52), ("steer", 46), ("lost", 3)):
+        image, gender = tables({arm: {"-": ["woman", "man"] * (n // 2) + ["man"] * (n % 2)}})
+        images, genders = [*images, image], [*genders, gender]
+        ages.append(tables({arm: {"-": ["young"] * n}}, attribute="age")[1])
+    spec = benchmark(
+        attributes=["gender", "age"], target={"age": {"young": 0.2, "adult": 0.5, "old": 0.3}}
+    )
+    found = measure(pd.concat(images), pd.concat([*genders, *ages]), spec)
+    both = [m for m in found.measurements if m.attribute == "gender+age" and m.metric == "fd"]
+    assert [m.arm for m in both] == ["none", "steer"]  # three images speak of no combination
+    assert both[0].value == pytest.approx(both[1].value)
+
+
 def test_flips_and_paired_differences_worked_by_hand():
     """KA-32, KA-33: 18 gained, 6 lost of 100: .12, exact p .022656."""
     before = ["man"] * 18 + ["woman"] * 6 + ["woman"] * 40 + ["man"] * 36
