@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 from simulation import ACCUSED, LOPSIDED, Setting, fair, quick, settings, simulate
 
+from audit.metrics import fairness
+from audit.metrics.evaluation import evaluate
 from audit.statistics.discrepancy import decompose, discrepancy, distance, squared_discrepancy
 from audit.statistics.intervals import share_interval, wilson
 from audit.statistics.shares import from_counts, one_hot, shares
@@ -135,6 +137,19 @@ def test_a_nurse_and_a_doctor_of_four_images_each_settle_nothing():
     assert found.squared == pytest.approx(0)  # nothing to take off: the estimate stays unbiased
     assert found.high > 0.2
     assert found.null_high > 0.1
+
+
+def test_a_metric_of_the_first_class_does_not_hang_on_the_others():
+    """The first of three classes is nearly as wanted, the others far from it."""
+    p, even = np.array([0.36, 0.58, 0.06]), fair(3)
+    counts = np.random.default_rng(0).multinomial(100, p, QUICK)
+    found = evaluate(fairness.UCE, from_counts(counts), np.array(even))
+    truth = fairness.wanted_deviation(p, np.array(even))
+    held = (found.low <= truth + 1e-9) & (truth - 1e-9 <= found.high)
+    assert held.mean() >= acceptable(QUICK)[0]
+    first = np.stack([counts[:, 0], 100 - counts[:, 0]], axis=1)
+    of_two = evaluate(fairness.UCE, from_counts(first), np.array([1 / 3, 2 / 3]))
+    assert found.high == pytest.approx(of_two.high)
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 7])

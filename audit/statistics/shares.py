@@ -70,6 +70,12 @@ class Shares:
             found = spread / trace + 1
         return np.where(trace > 0, found, self.units.astype(float))
 
+    def merged(self, groups: Floats) -> "Shares":
+        """Return the shares [..., G] of classes put together as rows of 0 and 1 [G, K] say."""
+        cov = groups @ self.cov @ groups.T
+        cautious = None if self.cautious is None else groups @ self.cautious @ groups.T
+        return replace(self, p=self.p @ groups.T, cov=cov, cautious=cautious)
+
     def __getitem__(self, index: int | slice | Codes) -> "Shares":
         """Return the shares of some of the groups along the first leading dimension."""
         names = ["p", "cov", "n", "units", "df"] + ["cautious"] * (self.cautious is not None)
