@@ -158,8 +158,8 @@ def _exact_null(distance: Distance, n: int, target: Floats, level: float, row: F
 
     The interval then contains 0 wherever the exact test does not reject.
     """
-    p, weights = _fair(n, tuple(target))
-    values = distance(p, target)
+    drawn, weights = _fair(n, tuple(target))
+    values = distance(drawn, target)
     order = values.argsort()
     values, weights = values[order], weights[order]
     row[5] = values @ weights
