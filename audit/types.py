@@ -257,7 +257,8 @@ class Metric:
     """Called with the arrays named in `columns`, in that order, and with the `level` of its
     interval if it takes one by that name."""
     columns: tuple[str, ...]
-    """What it is a function of: `shares` [..., K], `soft_shares`, `cov` [..., K, K], `target` [K],
+    """What it is a function of: `shares` [..., K], `first_share` (of which only the first class
+    counts), `soft_shares`, `cov` [..., K, K], `target` [K],
     `joint` (shares of combinations), `features` and `reference` [N, D], `pairs` (features of the
     baseline, row by row), `texts` [N, D]."""
     better: Literal["lower", "higher", "none"]

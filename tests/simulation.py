@@ -165,7 +165,7 @@ def _clustered(setting, audits, rng):
 
 
 def _stack(found):
-    names = ("p", "cov", "n", "units", "df")
+    names = ["p", "cov", "n", "units", "df"] + ["cautious"] * (found[0].cautious is not None)
     arrays = {name: np.stack([getattr(one, name) for one in found]) for name in names}
     return Shares(**arrays, hard=found[0].hard)
 

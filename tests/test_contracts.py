@@ -161,6 +161,7 @@ def test_metrics(name):
     check_metric(
         find("metrics", name),
         shares=[0.7, 0.3],
+        first_share=[0.7, 0.3],
         soft_shares=[0.65, 0.35],
         cov=np.array([[0.21, -0.21], [-0.21, 0.21]]) / 100,
         target=[0.5, 0.5],

@@ -7,7 +7,9 @@ import pytest
 from scipy import stats
 from simulation import ACCUSED, LOPSIDED, Setting, fair, quick, settings, simulate
 
-from audit.statistics.discrepancy import discrepancy, distance, squared_discrepancy
+from audit.metrics import fairness
+from audit.metrics.evaluation import evaluate
+from audit.statistics.discrepancy import decompose, discrepancy, distance, squared_discrepancy
 from audit.statistics.intervals import share_interval, wilson
 from audit.statistics.shares import from_counts, one_hot, shares
 
@@ -100,6 +102,54 @@ def test_a_wald_interval_would_be_caught():
     p = rng.binomial(20, LOPSIDED[2][0], QUICK) / 20
     half = 1.96 * np.sqrt(p * (1 - p) / 20)
     assert caught((abs(p - LOPSIDED[2][0]) <= half).mean(), QUICK)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "shares"), [(2, (0.95, 0.05)), (10, (0.94, 0.02, 0.02, 0.02))]
+)
+def test_the_mean_over_prompts_that_are_near_certain_keeps_an_interval(prompts, shares):
+    """Of eight images most prompts draw one class only; that is not to say that they always do."""
+    even, held = np.full(len(shares), 1 / len(shares)), 0
+    for counts in np.random.default_rng(0).multinomial(8, shares, (QUICK, prompts)):
+        found = decompose(from_counts(counts), even)
+        held += abs(found.macro - distance(np.array(shares), even) ** 2) <= 1.96 * found.macro_se
+    assert held / QUICK >= acceptable(QUICK)[0]
+
+
+@pytest.mark.parametrize(
+    ("rare", "each"), [((0.01, 0.01, 0.01, 0.99), 24), ((0.01,) * 18 + (0.99,) * 18, 16)]
+)
+def test_a_list_of_prompts_that_are_near_certain_keeps_an_interval(rare, each):
+    rng, even = np.random.default_rng(0), fair(2)
+    prompt = np.repeat(np.arange(len(rare)), each)
+    truth = distance(np.array([1 - np.mean(rare), np.mean(rare)]), even)
+    held = 0
+    for _ in range(QUICK):
+        votes = one_hot((rng.random(len(prompt)) < np.array(rare)[prompt]).astype(int), 2)
+        found = discrepancy(shares(votes, prompts=prompt, design="stratified"), even)
+        held += found.low <= truth + 1e-9 and truth - 1e-9 <= found.high
+    assert held / QUICK >= acceptable(QUICK)[0]
+
+
+def test_a_nurse_and_a_doctor_of_four_images_each_settle_nothing():
+    prompt = np.repeat([0, 1], 4)
+    found = discrepancy(shares(one_hot(prompt, 2), prompts=prompt, design="stratified"), fair(2))
+    assert found.squared == pytest.approx(0)  # nothing to take off: the estimate stays unbiased
+    assert found.high > 0.2
+    assert found.null_high > 0.1
+
+
+def test_a_metric_of_the_first_class_does_not_hang_on_the_others():
+    """The first of three classes is nearly as wanted, the others far from it."""
+    p, even = np.array([0.36, 0.58, 0.06]), fair(3)
+    counts = np.random.default_rng(0).multinomial(100, p, QUICK)
+    found = evaluate(fairness.UCE, from_counts(counts), np.array(even))
+    truth = fairness.wanted_deviation(p, np.array(even))
+    held = (found.low <= truth + 1e-9) & (truth - 1e-9 <= found.high)
+    assert held.mean() >= acceptable(QUICK)[0]
+    first = np.stack([counts[:, 0], 100 - counts[:, 0]], axis=1)
+    of_two = evaluate(fairness.UCE, from_counts(first), np.array([1 / 3, 2 / 3]))
+    assert found.high == pytest.approx(of_two.high)
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 7])

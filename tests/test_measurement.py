@@ -90,6 +90,17 @@ def test_faces_that_are_missing_are_counted_and_bounded():
     assert state.ci_low < 0.15 < state.ci_high
 
 
+def test_the_worst_case_weighs_prompts_as_the_shares_do():
+    """Prompt b: 99 men of 100; women are 0 to 1 in 100 there, ½ to ½ + 1 in 200 over both."""
+    rows = {"a": ["woman"] * 900, "b": ["man"] * 99 + ["no_face"]}
+    found = measure(*tables({"none": rows}), benchmark())
+    assert one(found, "share", class_="woman").value == pytest.approx(0.5)
+    assert one(found, "share_missing_low", class_="woman").value == pytest.approx(0.5)
+    assert one(found, "share_missing_high", class_="woman").value == pytest.approx(0.505)
+    assert one(found, "fd_missing_low").value == pytest.approx(0)
+    assert one(found, "fd_missing_high").value == pytest.approx(0.005 * 2**0.5)
+
+
 def test_no_face_anywhere_is_no_number_and_never_balance():
     found = measure(*tables({"none": {"-": ["no_face"] * 20}}), benchmark())
     for metric in ("fd", "fd_debiased", "parity_gap", "kl"):
@@ -172,6 +183,22 @@ def test_attributes_can_be_fair_apart_and_unfair_together():
     assert one(found, "fd", attribute="gender").value == pytest.approx(0)
     assert one(found, "fd", attribute="gender+age").value == pytest.approx(0.5)
     assert one(found, "mutual_information").value == pytest.approx(np.log(2))
+
+
+def test_arms_share_one_list_of_combinations():
+    """Of 46 images under .1·46 < 5 are expected of each sex young; of 52 more than that."""
+    images, genders, ages = [], [], []
+    for arm, n in (("none", 52), ("steer", 46), ("lost", 3)):
+        image, gender = tables({arm: {"-": ["woman", "man"] * (n // 2) + ["man"] * (n % 2)}})
+        images, genders = [*images, image], [*genders, gender]
+        ages.append(tables({arm: {"-": ["young"] * n}}, attribute="age")[1])
+    spec = benchmark(
+        attributes=["gender", "age"], target={"age": {"young": 0.2, "adult": 0.5, "old": 0.3}}
+    )
+    found = measure(pd.concat(images), pd.concat([*genders, *ages]), spec)
+    both = [m for m in found.measurements if m.attribute == "gender+age" and m.metric == "fd"]
+    assert [m.arm for m in both] == ["none", "steer"]  # three images speak of no combination
+    assert both[0].value == pytest.approx(both[1].value)
 
 
 def test_flips_and_paired_differences_worked_by_hand():

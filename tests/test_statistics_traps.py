@@ -1,5 +1,6 @@
 """Mistakes that published code makes, each as a test that fails on the mistake."""
 
+import tracemalloc
 from importlib.metadata import entry_points
 
 import numpy as np
@@ -83,6 +84,18 @@ def test_averaging_plug_in_distances_of_prompts_has_a_floor_that_squares_have_no
     found = decompose(by_prompt, EVEN)
     assert abs(found.macro) < 3 * found.macro_se
     assert found.macro_se < 0.01
+
+
+def test_measuring_again_holds_no_more_memory():
+    """What a fair model draws is remembered by the number of images, for every metric alike."""
+    found = from_counts(np.array([20, 15, 12, 10]))
+    evaluate(fairness.TV, found, even(4))
+    tracemalloc.start()
+    for metric in (fairness.TV, fairness.KL, fairness.PARITY_GAP):
+        evaluate(metric, found, even(4))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 50_000
 
 
 def test_a_calibration_widens_the_interval():

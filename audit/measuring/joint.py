@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
+import numpy.typing as npt
 
 from audit.measuring.groups import Group, Scored, number
 from audit.metrics.joint import joint_target, joint_votes, mutual_information, pool, small_cells
@@ -18,19 +19,17 @@ def joined(groups: Sequence[Group]) -> Iterator[tuple[Group, Sequence[Group]]]:
     """Yield every pair of attributes of each arm and probe as one group, and all of them as one.
 
     Combinations of which fewer than five images are expected are put together in the class
-    `rest`; a group with no other class is not worth a number and is left out.
+    `rest`; a group with no other class is not worth a number and is left out. The arms that are
+    left have the same classes, those that the one with the fewest readings can speak of.
     """
-    together: dict[tuple[str, str], list[Group]] = {}
-    for group in groups:
-        together.setdefault((group.votes.arm, group.votes.probe), []).append(group)
-    for some in together.values():
-        sets: list[tuple[Group, ...]] = list(combinations(some, 2))
-        if len(some) > 2:
-            sets.append(tuple(some))
-        for parts in sets:
-            found = _join(parts)
-            if found is not None:
-                yield found, parts
+    whole = [(_join(parts), parts) for parts in _sets(groups)]
+    worth = [(group, parts) for group, parts in whole if not _small(group, _read(group)).all()]
+    fewest: dict[tuple[str, str], int] = {}
+    for group, _ in worth:
+        n = _read(group)
+        fewest[_about(group)] = min(n, fewest.get(_about(group), n))
+    for group, parts in worth:
+        yield _pooled(group, _small(group, fewest[_about(group)])), parts
 
 
 def measure_dependence(group: Group, parts: Sequence[Group]) -> Iterator[Scored]:
@@ -56,22 +55,43 @@ def measure_dependence(group: Group, parts: Sequence[Group]) -> Iterator[Scored]
     yield Scored(row)
 
 
-def _join(parts: Sequence[Group]) -> Group | None:
+def _sets(groups: Sequence[Group]) -> Iterator[tuple[Group, ...]]:
+    together: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        together.setdefault((group.votes.arm, group.votes.probe), []).append(group)
+    for some in together.values():
+        yield from combinations(some, 2)
+        if len(some) > 2:
+            yield tuple(some)
+
+
+def _join(parts: Sequence[Group]) -> Group:
+    """Return a group with a class for every combination."""
     votes = [part.votes for part in parts]
-    hard = joint_votes([vote.hard for vote in votes])
-    target = joint_target([part.target for part in parts])
-    n = int((~np.isnan(hard[:, 0])).sum())
-    small = small_cells(n, target)
-    names = np.array(["+".join(names) for names in product(*(vote.classes for vote in votes))])
-    kept = tuple(map(str, names[~small]))
-    if not kept:
-        return None
-    first = votes[0]
     together = replace(
-        first,
+        votes[0],
         attribute="+".join(vote.attribute for vote in votes),
-        classes=(*kept, REST) if small.any() else kept,
-        hard=pool(hard, small),
+        classes=tuple(map("+".join, product(*(vote.classes for vote in votes)))),
+        hard=joint_votes([vote.hard for vote in votes]),
         soft=None,
     )
-    return replace(parts[0], votes=together, target=pool(target, small))
+    return replace(parts[0], votes=together, target=joint_target([part.target for part in parts]))
+
+
+def _about(group: Group) -> tuple[str, str]:
+    return group.votes.probe, group.votes.attribute
+
+
+def _read(group: Group) -> int:
+    return int((~np.isnan(group.votes.hard[:, 0])).sum())
+
+
+def _small(group: Group, n: int) -> npt.NDArray[np.bool_]:
+    return small_cells(n, group.target)
+
+
+def _pooled(group: Group, small: npt.NDArray[np.bool_]) -> Group:
+    kept = tuple(name for name, few in zip(group.votes.classes, small, strict=True) if not few)
+    classes = (*kept, REST) if small.any() else kept
+    votes = replace(group.votes, classes=classes, hard=pool(group.votes.hard, small))
+    return replace(group, votes=votes, target=pool(group.target, small))

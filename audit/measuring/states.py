@@ -44,16 +44,21 @@ def count_readings(group: Group) -> Iterator[StateCount]:
 
 
 def bound_missing(group: Group) -> Iterator[Scored]:
-    """Yield the smallest and largest shares, and discrepancies, that missing readings allow."""
-    states = group.votes.states
+    """Yield the smallest and largest shares, and discrepancies, that missing readings allow.
+
+    Every prompt weighs the same, as in the shares themselves, which lie between.
+    """
+    states, requests = group.votes.states, group.requests
     seen = states == State.OK
-    missing = int(((states != ABSENT) & ~seen).sum())
-    if missing == 0:
+    lost = (states != ABSENT) & ~seen
+    if not lost.any():
         return
-    counts = np.bincount(group.votes.codes[seen], minlength=len(group.votes.classes))
+    counts = np.zeros((len(requests.prompts), len(group.votes.classes)), np.int64)
+    np.add.at(counts, (requests.prompt[seen], group.votes.codes[seen]), 1)
+    missing = np.bincount(requests.prompt[lost], minlength=len(requests.prompts))
     bounds = worst_case(counts, missing, group.target)
-    n = int(seen.sum()) + missing
-    method = f"worst case over {missing} of {n} images without a reading"
+    n = int(seen.sum() + lost.sum())
+    method = f"worst case over {lost.sum()} of {n} images without a reading"
 
     def row(metric: str, value: float, direction: str, name: str | None = None) -> Scored:
         return Scored(

@@ -20,13 +20,19 @@ def evaluate(
         target: [K]; a metric that knows no target is measured from even shares.
         level: of the interval, and of each one-sided bound.
     """
+    target = np.asarray(target, float)
+    if "first_share" in metric.columns:
+        # How the others are shared out says nothing of the first, and would bend its interval.
+        first = np.eye(len(target))[0]
+        groups = np.stack([first, 1 - first])
+        shares, target = shares.merged(groups), groups @ target
     sign = -1.0 if metric.better == "higher" else 1.0
     targeted = "target" in metric.columns
 
     def grows(p: Floats, t: Floats) -> Floats:
         return np.asarray(sign * (metric.function(p, t) if targeted else metric.function(p)))
 
-    start = np.asarray(target, float) if targeted else np.full(len(target), 1 / len(target))
+    start = target if targeted else np.full(len(target), 1 / len(target))
     found = invert(grows, shares, start, level)
     return found if sign > 0 else found.mirrored()
 

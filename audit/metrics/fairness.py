@@ -161,6 +161,7 @@ OPENBIAS = of_shares(
 UCE = of_shares(
     "uce",
     function=wanted_deviation,
+    columns=("first_share", "target"),
     range=(0.0, float("inf")),
     source="Gandikota et al. 2024, UCE, arXiv 2308.14761, on the first class of the attribute",
 )

@@ -100,16 +100,21 @@ def fid_infinity(
 ) -> Estimate:
     """Extrapolate FID to infinitely many images on both sides, with a jackknife interval.
 
-    FID is regressed on 1/n over `sizes` nested subsets of both sides alike, in the order given
-    (Chong and Forsyth 2020, arXiv 1911.07023, who extrapolate one side); the interval leaves out
-    one of ten disjoint folds at a time. Needs 100 images a side; NaN below.
+    FID is regressed on 1/n over `sizes` nested subsets of both sides alike (Chong and Forsyth
+    2020, arXiv 1911.07023, who extrapolate one side); the interval leaves out one of ten disjoint
+    folds at a time. Subsets and folds are drawn at random, always alike: images come sorted by
+    prompt, and the first of them would be of the first prompts. Needs 100 images a side; NaN
+    below.
     """
     n = min(len(features), len(reference))
     if n < 100:
         nan = float("nan")
         return Estimate(nan, nan, nan, nan, level, n, nan, "fewer than 100 images a side")
     folds = np.arange(n) % 10
-    x, y = np.asarray(features[:n], float), np.asarray(reference[:n], float)
+    draw = np.random.Generator(np.random.PCG64DXSM(n))
+    x, y = (
+        np.asarray(side[draw.permutation(len(side))[:n]], float) for side in (features, reference)
+    )
     whole = _intercept(x, y, sizes)
     parts = np.array([_intercept(x[folds != f], y[folds != f], sizes) for f in range(10)])
     se = float((0.9 * ((parts - parts.mean()) ** 2).sum()) ** 0.5)
@@ -205,6 +210,7 @@ FID = of_sets(
 )
 FID_INFINITY = of_sets(
     "fid_infinity",
+    version=2,
     function=fid_infinity,
     range=(0.0, float("inf")),
     interval="jackknife",

@@ -4,7 +4,7 @@ Measured shares are q = Cᵀp, C[y, k] = P(read k | is y). The error of C, known
 labelled images, is carried into every covariance and interval.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -85,8 +85,11 @@ def correct(
     if raw.min() < 0:
         warnings.append("infeasible_inverse")
     p = likeliest(measured.p, c) if method == "likelihood" else nearest(raw)
-    cov = inverse @ (measured.cov + calibration_cov(p, calibration)) @ inverse.T
-    found = Shares(p, cov, measured.n, measured.units, measured.df, hard=False)
+    cov, cautious = (
+        inverse @ (sampling + calibration_cov(p, calibration)) @ inverse.T
+        for sampling in (measured.cov, measured.interval_cov)
+    )
+    found = replace(measured, p=p, cov=cov, hard=False, cautious=cautious)
     interval = _score_interval(raw, p, measured, calibration, level)
     return Corrected(found, interval, measured, f"confusion-{method}", tuple(warnings))
 
@@ -156,9 +159,12 @@ def prediction_powered(
         weight = float(shared / ((1 + n / big) * (centred**2).sum())) if centred.any() else 0.0
     rest = truth - weight * read
     p = weight * readings.p + rest.mean(axis=0)
-    cov = weight**2 * readings.cov + np.atleast_2d(np.cov(rest.T)) / n
+    cov, cautious = (
+        weight**2 * sampling + np.atleast_2d(np.cov(rest.T)) / n
+        for sampling in (readings.cov, readings.interval_cov)
+    )
     units = np.array(n)
-    return Shares(p, cov, readings.n, units, np.array(n - 1.0), hard=False)
+    return Shares(p, cov, readings.n, units, np.array(n - 1.0), False, cautious)
 
 
 def _score_interval(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.statistics.inversion import invert
-from audit.statistics.shares import Shares
+from audit.statistics.shares import Shares, multinomial_cov, smoothed
 from audit.types import Floats
 
 
@@ -109,6 +109,7 @@ class Decomposition:
     spread: float
     """Mean over prompts of ‖p_j - p̄‖²: stereotype."""
     macro_se: float
+    """Of whole votes never 0: a prompt that drew one class only is not taken for certain."""
     worst: int
     """The prompt with the largest debiased square."""
 
@@ -132,6 +133,10 @@ def decompose(by_prompt: Shares, target: npt.NDArray[np.floating]) -> Decomposit
     mean_cov = cov.mean(axis=0) / len(usable)
     pooled = float(((p.mean(axis=0) - target) ** 2).sum() - np.trace(mean_cov))
     macro = float(each.mean())
+    if by_prompt.hard:
+        n = by_prompt.n[usable, None]
+        likely = smoothed(p, n, np.full_like(target, 1 / len(target)))
+        cov = multinomial_cov(likely) / (n[..., None] - 1)
     variance = squared_variance(p - target, cov).sum() / len(usable) ** 2
     worst = int(usable[each.argmax()])
     return Decomposition(macro, pooled, macro - pooled, float(variance) ** 0.5, worst)

@@ -90,7 +90,7 @@ def share_interval(estimate: Shares, level: float = 0.95) -> Interval:
     Independent hard readings give the ordinary Wilson interval; clustered ones count for fewer,
     and the quantile is Student's with the degrees of freedom that are left of them.
     """
-    variance = np.diagonal(estimate.cov, axis1=-2, axis2=-1)
+    variance = np.diagonal(estimate.interval_cov, axis1=-2, axis2=-1)
     p = estimate.p
     with np.errstate(divide="ignore", invalid="ignore"):
         n = np.where(variance > 0, p * (1 - p) / variance + 1, estimate.n_effective[..., None])
@@ -111,7 +111,7 @@ def class_df(estimate: Shares) -> Floats:
     known badly. A variance that is known in form, as of whole votes of single images, keeps `df`.
     A corrected share may be of fewer than one unit, and is worth one degree of freedom still.
     """
-    p, variance = estimate.p, np.diagonal(estimate.cov, axis1=-2, axis2=-1)
+    p, variance = estimate.p, np.diagonal(estimate.interval_cov, axis1=-2, axis2=-1)
     units, df = (np.asarray(x, float)[..., None] for x in (estimate.units, estimate.df))
     single = estimate.hard & (estimate.units >= estimate.n)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -122,7 +122,7 @@ def class_df(estimate: Shares) -> Floats:
 
 def group_df(estimate: Shares) -> Floats:
     """Return the degrees of freedom [...] of the trace of the covariance, after Satterthwaite."""
-    variance = np.diagonal(estimate.cov, axis1=-2, axis2=-1)
+    variance = np.diagonal(estimate.interval_cov, axis1=-2, axis2=-1)
     total = variance.sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = total / (variance / class_df(estimate)).sum(-1)

@@ -11,7 +11,7 @@ The same walk serves every metric that grows along the ray: L2, total variation,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -158,7 +158,10 @@ def _exact_null(distance: Distance, n: int, target: Floats, level: float, row: F
 
     The interval then contains 0 wherever the exact test does not reject.
     """
-    values, weights = _fair(distance, n, tuple(target))
+    drawn, weights = _fair(n, tuple(target))
+    values = distance(drawn, target)
+    order = values.argsort()
+    values, weights = values[order], weights[order]
     row[5] = values @ weights
     last = int(np.searchsorted(weights.cumsum(), level - 1e-12))
     row[7] = values[min(last, len(values) - 1)]
@@ -167,16 +170,12 @@ def _exact_null(distance: Distance, n: int, target: Floats, level: float, row: F
         row[1] = row[3] = distance(target, target)
 
 
-@cache
-def _fair(distance: Distance, n: int, target: tuple[float, ...]) -> tuple[Floats, Floats]:
-    """Return the sorted distances of a model on the target, with their probabilities."""
+@lru_cache(maxsize=64)
+def _fair(n: int, target: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Return shares [M, K] that a model on the target may draw, with their probabilities [M]."""
     t = np.asarray(target)
     if len(t) == 2:
         k = np.arange(n + 1)
-        p, weights = np.stack([k, n - k], 1) / n, stats.binom.pmf(k, n, t[0])
-    else:
-        seed = np.random.Generator(np.random.PCG64DXSM(n))
-        p, weights = seed.multinomial(n, t, 8192) / n, np.full(8192, 1 / 8192)
-    values = distance(p, t)
-    order = values.argsort()
-    return values[order], weights[order]
+        return np.stack([k, n - k], 1) / n, stats.binom.pmf(k, n, t[0])
+    seed = np.random.Generator(np.random.PCG64DXSM(n))
+    return seed.multinomial(n, t, 8192) / n, np.full(8192, 1 / 8192)

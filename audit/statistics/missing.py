@@ -34,27 +34,33 @@ class Bounds:
 
 
 def worst_case(
-    counts: npt.NDArray[np.integer], missing: int, target: npt.NDArray[np.floating]
+    counts: npt.NDArray[np.integer],
+    missing: int | npt.NDArray[np.integer],
+    target: npt.NDArray[np.floating],
 ) -> Bounds:
     """Bound shares and discrepancy over all classes that the missing images may have (Manski).
 
     Args:
-        counts: [K] readings by class.
-        missing: images without a reading.
+        counts: [K] readings by class; or [J, K], of prompts, each of which weighs the same.
+        missing: images without a reading; [J] of prompts.
         target: [K].
 
     Returns:
         Shares of all images, read or not; NaN where there is no image at all.
     """
-    c, t = np.asarray(counts, float), np.asarray(target, float)
-    total = c.sum() + missing
-    if total == 0:
-        nothing = np.full(len(c), np.nan)
+    c, t = np.atleast_2d(np.asarray(counts, float)), np.asarray(target, float)
+    lost = np.atleast_1d(np.asarray(missing, float))
+    total = c.sum(axis=1) + lost
+    if not total.any():
+        nothing = np.full(len(t), np.nan)
         return Bounds(nothing, nothing, np.nan, np.nan)
-    vertices = (c + missing * np.eye(len(c))) / total
+    there = total > 0
+    floor = (c[there] / total[there, None]).mean(axis=0)
+    free = float((lost[there] / total[there]).mean())
+    vertices = floor + free * np.eye(len(t))
     farthest = float(np.linalg.norm(vertices - t, axis=1).max())
-    nearest = float(np.linalg.norm(_nearest(c / total, missing / total, t) - t))
-    return Bounds(c / total, (c + missing) / total, nearest, farthest)
+    nearest = float(np.linalg.norm(_nearest(floor, free, t) - t))
+    return Bounds(floor, floor + free, nearest, farthest)
 
 
 def _nearest(floor: Floats, free: float, target: Floats) -> Floats:

@@ -78,7 +78,7 @@ class Scatter:
 def scatter(shares: Shares) -> Scatter:
     """Return the law of an estimate, of any design, with any leading dimensions."""
     k = shares.p.shape[-1]
-    p, cov = shares.p.reshape(-1, k), shares.cov.reshape(-1, k, k)
+    p, cov = shares.p.reshape(-1, k), shares.interval_cov.reshape(-1, k, k)
     n, df = np.ravel(shares.n_effective), np.ravel(group_df(shares))
     known = np.isfinite(cov).all((1, 2))
     form = np.full_like(cov, np.nan)

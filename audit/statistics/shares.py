@@ -25,6 +25,9 @@ Design = Literal["iid", "stratified", "prompts", "seeds", "crossed"]
 In all but `iid` every prompt weighs the same, however many of its images could be read.
 """
 
+FEW = 4
+"""Images of the whole that are added to all strata together; see `Shares.cautious`."""
+
 Codes = npt.NDArray[np.int64]
 
 
@@ -44,6 +47,16 @@ class Shares:
     """[...] degrees of freedom of `cov`; infinite where it is known up to the shares."""
     hard: bool
     """Whether votes were whole; the variance at other shares is then known in form."""
+    cautious: Floats | None = None
+    """[..., K, K] covariance for intervals where `cov`, though unbiased, is too often near 0.
+
+    A prompt of which every image fell in one class adds nothing to `cov`, as if it always would.
+    """
+
+    @property
+    def interval_cov(self) -> Floats:
+        """[..., K, K] covariance that intervals take."""
+        return self.cov if self.cautious is None else self.cautious
 
     @property
     def n_effective(self) -> Floats:
@@ -52,14 +65,20 @@ class Shares:
         The 1 makes up for the n - 1 in `cov`: independent hard readings give n exactly.
         """
         spread = 1 - (self.p**2).sum(-1)
-        trace = np.trace(self.cov, axis1=-2, axis2=-1)
+        trace = np.trace(self.interval_cov, axis1=-2, axis2=-1)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = spread / trace + 1
         return np.where(trace > 0, found, self.units.astype(float))
 
+    def merged(self, groups: Floats) -> "Shares":
+        """Return the shares [..., G] of classes put together as rows of 0 and 1 [G, K] say."""
+        cov = groups @ self.cov @ groups.T
+        cautious = None if self.cautious is None else groups @ self.cautious @ groups.T
+        return replace(self, p=self.p @ groups.T, cov=cov, cautious=cautious)
+
     def __getitem__(self, index: int | slice | Codes) -> "Shares":
         """Return the shares of some of the groups along the first leading dimension."""
-        names = ("p", "cov", "n", "units", "df")
+        names = ["p", "cov", "n", "units", "df"] + ["cautious"] * (self.cautious is not None)
         return replace(self, **{name: getattr(self, name)[index] for name in names})
 
 
@@ -136,8 +155,13 @@ def shares(
     means = _sums(x, prompt, count) / n_j[:, None]
     p = means.mean(axis=0)
     weights = 1 / (count * n_j[prompt])
+    cautious = None
     if design == "stratified":
         cov, units, df = _stratified(x, prompt, n_j, means)
+        if hard and n_j.min() >= 2:
+            likely = smoothed(means, n_j[:, None], p, min(1, FEW / count))
+            each = multinomial_cov(likely) / (n_j - 1)[:, None, None]
+            cautious = each.sum(axis=0) / count**2
     elif design == "prompts":
         cov, units, df = _outer((means - p) / count), count, count - 1
     else:
@@ -152,7 +176,8 @@ def shares(
             cov = _largest(between + within - each.T @ each, between, within)
             units = min(count, draws)
             df = units - 1
-    return Shares(p, cov, np.array(len(x)), np.array(units), np.array(float(df)), hard)
+    n = np.array(len(x))
+    return Shares(p, cov, n, np.array(units), np.array(float(df)), hard, cautious)
 
 
 def shares_by(
@@ -194,6 +219,18 @@ def from_counts(counts: npt.NDArray[np.integer]) -> Shares:
 def multinomial_cov(p: Floats) -> Floats:
     """Return diag(p) - p pᵀ, the covariance [..., K, K] of one hard vote."""
     return np.eye(p.shape[-1]) * p[..., None] - p[..., :, None] * p[..., None, :]
+
+
+def smoothed(p: Floats, n: npt.NDArray[np.integer], prior: Floats, weight: float = 1.0) -> Floats:
+    """Return the shares p [..., K] of n images as if `weight` more had been drawn from `prior`.
+
+    Shares that are 0 by chance alone then still scatter. For two classes, an even prior and one
+    image more these are the shares that Jeffreys expects.
+
+    >>> smoothed(np.array([1.0, 0.0]), np.array([4]), np.array([0.5, 0.5])).tolist()
+    [0.9, 0.1]
+    """
+    return np.asarray((n * p + weight * prior) / (n + weight))
 
 
 def nearest(v: Floats) -> Floats:
