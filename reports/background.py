@@ -25,6 +25,7 @@ METHODS = {
     "ray-inversion": "inversion of tests along a ray through the shares: can contain 0",
     "cluster-t": "t interval over the independently sampled clusters",
     "paired-t": "t interval over pairs of one request",
+    "paired-score": "score interval of a paired difference, which knows that few flips were seen",
     "paired-jackknife": "delete-one jackknife over pairs of one request",
     "paired-mover": "from the intervals of both arms, with the correlation of their pairs",
     "jackknife": "jackknife over disjoint folds",
@@ -32,6 +33,7 @@ METHODS = {
     "confusion-likelihood": "likelihood of the confusion counts and of the readings together",
     "mcnemar-exact": "exact McNemar test of flips",
     "stuart-maxwell": "Stuart–Maxwell test of marginal homogeneity",
+    "hotelling": "Hotelling's test of the changes of all shares, by prompts or seeds",
 }
 
 

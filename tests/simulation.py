@@ -219,9 +219,10 @@ def joint_covariance(flips):
 def _flips_held(setting, flips):
     before, after = np.array(setting.p), np.array(setting.other)
     even = np.full(len(before), 1 / len(before))
-    found = compare_shares(
-        from_counts(flips.sum(-1)), from_counts(flips.sum(-2)), joint_covariance(flips), even
-    )
+    rows, columns, n = flips.sum(-1), flips.sum(-2), flips.sum((-2, -1))
+    moved = (rows + columns - 2 * np.diagonal(flips, axis1=-2, axis2=-1)) / n[..., None]
+    joint = joint_covariance(flips)
+    found = compare_shares(from_counts(rows), from_counts(columns), joint, moved, even)
     change = ((after - even) ** 2).sum() - ((before - even) ** 2).sum()
     held = _held(found.interval.low, after - before, found.interval.high)
     squares = _held(found.squared.low, change, found.squared.high)

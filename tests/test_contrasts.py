@@ -39,6 +39,17 @@ def test_two_runs_with_the_same_seeds_are_paired_and_others_are_not(tmp_path):
     assert distance.ci_low < distance.value < distance.ci_high
 
 
+def test_only_the_same_images_are_known_not_to_have_changed(tmp_path):
+    first = run(tmp_path / "one", {"none": {"-": BEFORE}, "steer": {"-": BEFORE}})
+    again = run(tmp_path / "two", {"none": {"-": BEFORE}})
+    same = contrast(side(first), side(again)).differences
+    assert {(d.value, d.ci_low, d.ci_high, d.method) for d in same} == {
+        (0, 0, 0, "paired: the same images")
+    }
+    others = contrast(side(first), side(first, "steer")).differences
+    assert all(d.value == 0 and d.ci_low < 0 < d.ci_high for d in others)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

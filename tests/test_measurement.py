@@ -212,7 +212,9 @@ def test_flips_and_paired_differences_worked_by_hand():
     assert flip.p_mid == pytest.approx(0.014633, abs=1e-6)
     change = next(d for d in found.comparisons if (d.metric, d.class_) == ("share", "woman"))
     assert change.value == pytest.approx(0.12)
-    assert (change.ci_low, change.ci_high) == pytest.approx((0.0269, 0.2131), abs=2e-3)
+    # The score interval at Student's quantile, 1.984: a little wider than KA-33.
+    assert (change.ci_low, change.ci_high) == pytest.approx((0.0245, 0.2197), abs=1e-4)
+    assert change.p == flip.p
     assert change.n == 100
 
 
@@ -225,7 +227,7 @@ def test_pairs_are_made_by_request_and_lost_partners_are_counted():
     kept = shuffled.drop(shuffled[(shuffled.arm == "steer") & (shuffled["index"] == 19)].index)
     found = measure(lost, kept, benchmark())
     (flip,) = found.flips
-    assert (flip.n, flip.dropped) == (17, 2)  # the image never drawn has no partner to drop
+    assert (flip.n, flip.dropped) == (17, 3)  # two without a face, one never drawn
     assert flip.counts == ((10, 0), (0, 7))
     detected = next(d for d in found.comparisons if d.metric == "detection_rate")
     assert detected.value == pytest.approx(-2 / 19)
@@ -238,6 +240,36 @@ def test_arms_without_shared_seeds_are_compared_unpaired_and_say_so():
     change = next(d for d in found.comparisons if d.class_ == "woman")
     assert change.method == "unpaired: the arms share no seeds"
     assert change.value == pytest.approx(-0.3)
+
+
+def test_a_few_shared_seeds_do_not_stand_for_the_arms():
+    images, labels = tables(
+        {"none": {"-": ["woman", "man"] * 50}, "other": {"-": ["woman"] * 99 + ["no_face"]}}
+    )
+    images.loc[(images["arm"] == "other") & (images["index"] > 1), "seed"] += 10**6
+    found = measure(images, labels, benchmark())
+    assert found.flips == ()
+    change = next(d for d in found.comparisons if d.class_ == "woman")
+    assert change.method == "unpaired: the arms share the seeds of 2 of 100 requests"
+    assert change.value == pytest.approx(0.5)
+    assert (change.n, change.dropped) == (99, 1)
+    distance = next(d for d in found.comparisons if d.metric == "fd_debiased")
+    assert distance.ci_low > 0.4
+
+
+def test_flips_are_tested_by_prompt_where_prompts_are_a_sample():
+    """Of 10 prompts 3 turn to women and one back, wholly: 30 flips against 10."""
+    women, men, both = ["woman"] * 10, ["man"] * 10, ["woman", "man"] * 5
+    before, after = [men, men, men, women], [women, women, women, men]
+    arms = {
+        arm: {f"p{i}": row for i, row in enumerate([*rows, *[both] * 6])}
+        for arm, rows in (("none", before), ("steer", after))
+    }
+    spec = benchmark(statistics={"inference": "prompt_population"})
+    whole, first, *_ = measure(*tables(arms), spec).flips
+    assert (whole.test, first.test) == ("hotelling", "mcnemar-exact")
+    assert whole.p > 0.3
+    assert first.p == pytest.approx(2 * 0.5**10)
 
 
 def test_the_same_images_in_two_arms_at_hand_are_refused():

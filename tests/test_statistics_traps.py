@@ -5,6 +5,7 @@ from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from audit.metrics import fairness
 from audit.metrics.alignment import cosine
@@ -208,11 +209,52 @@ def test_what_one_arm_did_not_read_is_dropped_from_both_and_counted():
     assert found.before.n == found.after.n == 3
 
 
-def test_two_identical_arms_did_not_change():
+def test_pairs_that_did_not_flip_do_not_show_that_none_would():
+    """Of 50 pairs none flips in 5 of 100 audits although 6 of 100 do: 1 - .05 ** (1 / 50)."""
     votes = one_hot(np.random.default_rng(0).integers(0, 2, 50), 2)
     found = compare(votes, votes, EVEN)
     assert found.squared.value == 0
-    assert found.interval.low[0] == found.interval.high[0] == 0
+    assert found.interval.low[0] < -0.058
+    assert found.interval.high[0] > 0.058
+    assert found.distance.low < -0.058
+    assert found.distance.high > 0.058
+    assert found.p.tolist() == [1, 1]
+
+
+def test_pairs_that_all_flipped_are_as_sure_as_mcnemar_is():
+    found = compare(one_hot(np.zeros(4, np.int64), 2), one_hot(np.ones(4, np.int64), 2), EVEN)
+    assert found.p == pytest.approx([0.125, 0.125])
+    assert (found.interval.low[0], found.interval.high[1]) == (-1, 1)
+    assert found.interval.high[0] > -0.5
+
+
+@pytest.mark.parametrize(("gained", "n"), [(0.02, 50), (0.05, 50), (0.02, 100)])
+def test_rare_flips_of_one_kind_are_covered(gained, n):
+    """The intervals of all numbers of flips, each as often as the binomial law draws it."""
+    drawn = np.arange(12)
+    held = []
+    for k in drawn:
+        after = one_hot(np.repeat([1, 0], [k, n - k]), 2)
+        found = compare(one_hot(np.zeros(n, np.int64), 2), after, EVEN).interval
+        held.append(found.low[1] <= gained <= found.high[1])
+    assert stats.binom.pmf(drawn, n, gained) @ held > 0.93
+
+
+@pytest.mark.parametrize("by", ["prompts", "seeds"])
+def test_flips_that_come_in_clusters_are_no_evidence_by_their_number(by):
+    """Of 20 prompts (or seeds) 4 turn over wholly, 3 of them one way: 60 flips against 20."""
+    turned = np.repeat([1, 1, 1, -1, *[0] * 16], 20)
+    before = np.where(turned == 1, 1, 0)
+    after = np.where(turned == -1, 1, 0)
+    cluster, inside = np.repeat(np.arange(20), 20), np.tile(np.arange(20), 20)
+    axes = {"prompts": cluster, "seeds": inside}
+    if by == "seeds":
+        axes = {"prompts": inside, "seeds": cluster}
+    votes = one_hot(before, 2), one_hot(after, 2)
+    assert compare(*votes, EVEN).p[0] < 1e-4
+    found = compare(*votes, EVEN, design=by, **axes)
+    assert found.p[0] > 0.3
+    assert found.together == pytest.approx(found.p[0])
 
 
 def test_states_are_all_counted_and_unknown_ones_refused():

@@ -2,23 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from audit.measuring.groups import Group, number
-from audit.measuring.votes import ABSENT
-from audit.statistics.changes import compare, mover
-from audit.statistics.discrepancy import discrepancy, squared_discrepancy, squared_variance
-from audit.statistics.intervals import Estimate, quantile, t_interval
-from audit.statistics.pairs import mcnemar
-from audit.statistics.shares import Shares, shares_by
+from audit.measuring.votes import ABSENT, Votes
+from audit.statistics.changes import Change, Compared, compare, compare_each, compare_unpaired
+from audit.statistics.intervals import Estimate, Interval
+from audit.statistics.shares import Shares, one_hot
 from audit.storage.results import Difference, Direction
 from audit.types import Floats, State
 
-UNPAIRED = "unpaired: the arms share no seeds"
-STILL = "paired: no reading differs"
+ENOUGH = 0.95
+"""Of the requests of either arm that must pair; pairs that are few are not those of the arm."""
+SAME = "paired: the same images"
+NO_PAIR = "not measured: no pair was read on both sides"
+
+Rows = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,74 @@ class Pair:
     arm: Group
 
     @property
-    def paired(self) -> npt.NDArray[np.bool_]:
-        """[R] whether both arms drew a request from the same noise."""
-        first, second = self.baseline.votes.arm, self.arm.votes.arm
-        return self.arm.requests.paired(first, second)
+    def votes(self) -> tuple[Votes, Votes]:
+        """Those of the baseline, and of the arm."""
+        return self.baseline.votes, self.arm.votes
+
+    @cached_property
+    def there(self) -> Rows:
+        """[2, R] whether the baseline, and whether the arm, has a request."""
+        return np.stack([votes.states != ABSENT for votes in self.votes])
+
+    @cached_property
+    def matched(self) -> Rows:
+        """[R] whether both arms have a request and drew it from the same noise."""
+        same = self.arm.requests.paired(self.baseline.votes.arm, self.arm.votes.arm)
+        return np.asarray(same & self.there.all(axis=0))
+
+    @cached_property
+    def rows(self) -> Rows:
+        """[R] the requests that are compared pair by pair; none where too few have a partner."""
+        enough = self.matched.sum() >= ENOUGH * self.there.sum(axis=1).max()
+        return np.asarray(self.matched & enough)
+
+    @cached_property
+    def paired(self) -> bool:
+        """Whether the arms are compared pair by pair, not as two samples."""
+        return bool(self.rows.any())
+
+    @cached_property
+    def lost(self) -> Rows:
+        """[R] the requests of either arm that do not count: without a partner, or not read."""
+        read = np.array([~np.isnan(votes.hard[:, 0]) for votes in self.votes])
+        used = self.rows & read.all(axis=0) if self.paired else (read == self.there).all(axis=0)
+        return np.asarray(self.there.any(axis=0) & ~used)
+
+    @cached_property
+    def same(self) -> bool:
+        """Whether the pairs are the same images, read alike: nothing could differ."""
+        before, after = self.votes
+        files = self.arm.requests.same(before.arm, after.arm)
+        return self.paired and bool((files & (before.codes == after.codes))[self.rows].all())
+
+    @property
+    def unpaired(self) -> str:
+        """Say why the arms are compared as two samples."""
+        shared, most = int(self.matched.sum()), int(self.there.sum(axis=1).max())
+        few = f"the arms share the seeds of {shared} of {most} requests"
+        return f"unpaired: {few if shared else 'the arms share no seeds'}"
+
+    @cached_property
+    def compared(self) -> Compared:
+        """The shares of both arms, and how they changed."""
+        target, level = self.arm.target, self.arm.level
+        if self.paired:
+            before, after = self.votes
+            return self.compare(before.hard, after.hard, target)
+        return compare_unpaired(self.baseline.hard.pooled, self.arm.hard.pooled, target, level)
+
+    def compare(self, before: Floats, after: Floats, target: Floats) -> Compared:
+        """Compare votes [R, K] on the requests that are paired."""
+        group, rows = self.arm, self.rows
+        return compare(
+            before[rows],
+            after[rows],
+            target,
+            prompts=group.requests.prompt[rows],
+            seeds=group.seeds[rows],
+            design=group.design,
+            level=group.level,
+        )
 
 
 def pairs(groups: Sequence[Group]) -> Iterator[Pair]:
@@ -47,160 +114,77 @@ def pairs(groups: Sequence[Group]) -> Iterator[Pair]:
 def differences(pair: Pair) -> Iterator[Difference]:
     """Yield the change of every share, of the squared discrepancy, and of what could be read.
 
-    Over all prompts, and of the shares for each prompt; two-sided p-values of no change, not yet
-    adjusted.
+    Over all prompts, and of the shares for each prompt where arms are paired; two-sided p-values
+    of no change, not yet adjusted.
     """
-    if not pair.paired.any():
-        yield from _unpaired(pair)
-        return
-    group, rows = pair.arm, pair.paired
-    before, after = pair.baseline.votes.hard[rows], group.votes.hard[rows]
-    prompt = group.requests.prompt[rows]
-    both = ~(np.isnan(before[:, 0]) | np.isnan(after[:, 0]))
-    dropped = int((~both).sum())
-    found = compare(
-        before,
-        after,
-        group.target,
-        prompts=prompt,
-        seeds=group.seeds[rows],
-        design=group.design,
-        level=group.level,
-    )
-    whole = found.difference
-    yield from _shares(pair, stacked(whole), np.array([dropped]), [None], "paired-t")
-    n, df = int(both.sum()), _df(found.difference)
-    # Ends put together from two arms do not meet even where no pair differs.
-    still = n > 0 and bool((before[both] == after[both]).all())
+    found, n, lost = pair.compared, int(pair.compared.difference.n), int(pair.lost.sum())
+    yield from _shares(pair, found.difference, found.interval, found.p, pair.lost)
+    method = "paired-mover" if pair.paired else pair.unpaired
     for metric, change in (("fd_debiased", found.distance), ("fd2_debiased", found.squared)):
-        value, low, high = map(float, (change.value, change.low, change.high))
-        ends = (0.0, 0.0) if still else (low, high)
-        method = STILL if still else "paired-mover"
-        estimate = Estimate(value, np.nan, *ends, change.level, n, df, method)
-        yield _difference(pair, metric, estimate, dropped, "lower")
-    yield _readable(pair, rows)
-    prompts = group.requests.prompts
+        yield _difference(pair, metric, change, n, lost, method, "lower")
+    if not pair.paired:
+        return
+    yield _readable(pair)
+    prompt, prompts = pair.arm.requests.prompt, pair.arm.requests.prompts
     if len(prompts) > 1:
-        each = shares_by(after - before, prompt, len(prompts))
-        lost = np.bincount(prompt[~both], minlength=len(prompts))
-        yield from _shares(pair, each, lost, prompts, "paired-t")
+        moves = (pair.arm.votes.hard - pair.baseline.votes.hard)[pair.rows]
+        each, interval, p = compare_each(moves, prompt[pair.rows], len(prompts), pair.arm.level)
+        for j, name in enumerate(prompts):
+            ends = replace(interval, low=interval.low[j], high=interval.high[j])
+            yield from _shares(pair, each[j], ends, p[j], pair.lost & (prompt == j), name)
 
 
 def _shares(
-    pair: Pair,
-    found: Shares,
-    dropped: npt.NDArray[np.int64],
-    prompts: Sequence[str | None],
-    method: str,
+    pair: Pair, found: Shares, interval: Interval, p: Floats, lost: Rows, prompt: str | None = None
 ) -> Iterator[Difference]:
-    """Yield the change of every share, [J, K] at once."""
-    level = pair.arm.level
-    df = np.where(np.isinf(found.df), np.maximum(found.units - 1.0, 1.0), found.df)[:, None]
-    se = np.sqrt(np.diagonal(found.cov, axis1=-2, axis2=-1))
-    half = quantile(level, df) * se
-    low, high = np.clip(found.p - half, -1, 1), np.clip(found.p + half, -1, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = np.where(se > 0, 2 * stats.t.sf(np.abs(found.p) / se, df), found.p == 0)
-    p[np.isnan(se)] = np.nan
-    for j, prompt in enumerate(prompts):
-        n = int(found.n[j])
-        for k, name in enumerate(pair.arm.votes.classes):
-            yield Difference(
-                **pair.arm.about,
-                metric="share",
-                class_=name,
-                prompt=prompt,
-                baseline=pair.baseline.votes.arm,
-                value=number(found.p[j, k]),
-                ci_low=number(low[j, k]),
-                ci_high=number(high[j, k]),
-                level=level,
-                n=n,
-                dropped=int(dropped[j]),
-                p=number(p[j, k]),
-                method=method if n else "not measured: no pair was read on both sides",
-            )
+    """Yield the change of every share, over all prompts or of one."""
+    method = interval.method if pair.paired else pair.unpaired
+    for k, name in enumerate(pair.arm.votes.classes):
+        change = Change(found.p[k], interval.low[k], interval.high[k], interval.level)
+        row = _difference(pair, "share", change, int(found.n), int(lost.sum()), method)
+        yield row.model_copy(update={"class_": name, "prompt": prompt, "p": _p(p[k], row)})
 
 
-def stacked(found: Shares) -> Shares:
-    """Return the shares of one group with a leading dimension of 1."""
-    return Shares(
-        found.p[None],
-        found.cov[None],
-        np.asarray(found.n)[None],
-        np.asarray(found.units)[None],
-        np.asarray(found.df)[None],
-        found.hard,
-    )
-
-
-def _readable(pair: Pair, rows: npt.NDArray[np.bool_]) -> Difference:
+def _readable(pair: Pair) -> Difference:
     """Compare how much could be read: a mitigation must not look fair by hiding faces."""
-    before, after = pair.baseline.votes.states[rows], pair.arm.votes.states[rows]
-    there = (before != ABSENT) & (after != ABSENT)
-    b, a = (states[there] == State.OK for states in (before, after))
-    n = int(there.sum())
-    gained, lost = int((a & ~b).sum()), int((b & ~a).sum())
-    found = shares_by((a.astype(float) - b)[:, None], np.zeros(n, np.int64), 1)[0]
-    se = float(found.cov[0, 0]) ** 0.5 if n > 1 else np.nan
-    estimate = t_interval(float(found.p[0]), se, max(n - 1, 1), n, pair.arm.level)
-    row = _difference(
-        pair, "detection_rate", replace(estimate, method="paired-t"), int((~there).sum()), "higher"
+    before, after = (
+        one_hot((votes.states != State.OK).astype(np.int64), 2) for votes in pair.votes
     )
-    return row.model_copy(update={"p": mcnemar(gained, lost).exact if n else None})
+    found = pair.compare(before, after, np.array([1.0, 0.0]))
+    interval = found.interval
+    change = Change(found.difference.p[0], interval.low[0], interval.high[0], interval.level)
+    n, lost = int(found.difference.n), int((pair.there.any(axis=0) & ~pair.rows).sum())
+    row = _difference(pair, "detection_rate", change, n, lost, interval.method, "higher")
+    return row.model_copy(update={"p": _p(found.p[0], row)})
 
 
-def _unpaired(pair: Pair) -> Iterator[Difference]:
-    before, after = pair.baseline.hard.pooled, pair.arm.hard.pooled
-    target = pair.arm.target
-    both = Shares(
-        after.p - before.p,
-        after.cov + before.cov,
-        np.minimum(after.n, before.n),
-        np.minimum(after.units, before.units),
-        np.minimum(after.df, before.df),
-        hard=False,
-    )
-    yield from _shares(pair, stacked(both), np.zeros(1, np.int64), [None], UNPAIRED)
-    change = float(squared_discrepancy(after, target) - squared_discrepancy(before, target))
-    variance = sum(_variance(found, target) for found in (before, after))
-    estimate = t_interval(change, variance**0.5, _df(both), int(both.n), pair.arm.level)
-    yield _difference(pair, "fd2_debiased", replace(estimate, method=UNPAIRED), 0, "lower")
-    one, two = (discrepancy(found, target, pair.arm.level) for found in (before, after))
-    # Signed, so that the centre is unbiased where an arm is fair.
-    roots = [np.sign(x.squared) * np.abs(x.squared) ** 0.5 for x in (one, two)]
-    ends = mover((roots[0], one.low, one.high), (roots[1], two.low, two.high))
-    low, high = map(float, ends)
-    change = float(two.debiased - one.debiased)
-    distance = replace(estimate, value=change, se=np.nan, low=low, high=high, method=UNPAIRED)
-    yield _difference(pair, "fd_debiased", distance, 0, "lower")
-
-
-def _variance(found: Shares, target: Floats) -> float:
-    return float(squared_variance(found.p - target, found.cov))
-
-
-def _df(found: Shares) -> float:
-    return float(found.df) if np.isfinite(found.df) else max(float(found.units) - 1, 1)
+def _p(found: Floats, row: Difference) -> float | None:
+    return number(found) if row.n else None
 
 
 def _difference(
-    pair: Pair, metric: str, found: Estimate, dropped: int, direction: Direction
+    pair: Pair,
+    metric: str,
+    change: Change,
+    n: int,
+    dropped: int,
+    method: str,
+    direction: Direction = "none",
 ) -> Difference:
-    nothing = found.n == 0
+    same = pair.same and n > 0
+    low, high = (0.0, 0.0) if same else (number(change.low), number(change.high))
     return Difference(
         **pair.arm.about,
         metric=metric,
         baseline=pair.baseline.votes.arm,
-        value=number(found.value),
-        ci_low=number(found.low),
-        ci_high=number(found.high),
-        level=found.level,
-        n=found.n,
+        value=number(change.value),
+        ci_low=low,
+        ci_high=high,
+        level=change.level,
+        n=n,
         dropped=dropped,
-        p=two_sided(found),
         direction=direction,
-        method="not measured: no pair was read on both sides" if nothing else found.method,
+        method=NO_PAIR if n == 0 else SAME if same else method,
     )
 
 

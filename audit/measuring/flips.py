@@ -3,33 +3,37 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from audit.measuring.comparisons import Pair
+from audit.measuring.comparisons import Pair, Rows
+from audit.measuring.groups import number
 from audit.statistics.agreement import confusion
+from audit.statistics.changes import CLUSTERED
 from audit.statistics.pairs import mcnemar, stuart_maxwell
 from audit.storage.results import Flips
 
 
 def flips(pair: Pair) -> Iterator[Flips]:
-    """Yield the table of flips over all prompts and of each, with its test, not yet adjusted."""
-    group, rows = pair.arm, pair.paired
-    if not rows.any():
+    """Yield the table of flips over all prompts and of each, with its test, not yet adjusted.
+
+    Flips of one prompt are of independent images. Over all prompts they are so only where the
+    design says it; elsewhere the test is that of the changes of the shares, which knows the
+    prompts and seeds that images have in common.
+    """
+    if not pair.paired:
         return
-    before, after = pair.baseline.votes.codes[rows], group.votes.codes[rows]
-    prompt, prompts = group.requests.prompt[rows], group.requests.prompts
-    yield _flips(pair, before, after, None)
+    whole = _flips(pair, np.ones_like(pair.rows), None)
+    if pair.arm.design in CLUSTERED:
+        p = number(pair.compared.together) if whole.n else None
+        whole = whole.model_copy(update={"test": "hotelling", "p": p, "p_mid": None})
+    yield whole
+    prompt, prompts = pair.arm.requests.prompt, pair.arm.requests.prompts
     if len(prompts) > 1:
-        order = prompt.argsort(kind="stable")
-        ends = np.searchsorted(prompt[order], np.arange(len(prompts) + 1))
         for j, name in enumerate(prompts):
-            some = order[ends[j] : ends[j + 1]]
-            yield _flips(pair, before[some], after[some], name)
+            yield _flips(pair, prompt == j, name)
 
 
-def _flips(
-    pair: Pair, before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], prompt: str | None
-) -> Flips:
+def _flips(pair: Pair, some: Rows, prompt: str | None) -> Flips:
+    before, after = (votes.codes[pair.rows & some] for votes in pair.votes)
     classes = pair.arm.votes.classes
     table = confusion(before, after, len(classes))
     n = int(table.sum())
@@ -42,7 +46,7 @@ def _flips(
         classes=classes,
         counts=tuple(tuple(map(int, row)) for row in table),
         n=n,
-        dropped=len(before) - n,
+        dropped=int((pair.lost & some).sum()),
         test="mcnemar-exact" if test else "stuart-maxwell",
         p=None if n == 0 else test.exact if test else stuart_maxwell(table).p,
         p_mid=test.mid_p if test and n else None,

@@ -5,7 +5,7 @@ that an arm or a probe lacks is a row of NaN.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +33,16 @@ class Requests:
     """[R]."""
     seeds: Mapping[str, Codes]
     """By arm: [R], -1 where it is not known; two arms pair where both know the same seed."""
+    files: Mapping[str, Codes]
+    """By arm: [R] code of the content of its image, -1 where it is not known."""
 
     def paired(self, first: str, second: str) -> npt.NDArray[np.bool_]:
         """Return [R] whether two arms drew a request from the same noise."""
-        a, b = self.seeds[first], self.seeds[second]
-        return np.asarray((a >= 0) & (a == b))
+        return _alike(self.seeds[first], self.seeds[second])
+
+    def same(self, first: str, second: str) -> npt.NDArray[np.bool_]:
+        """Return [R] whether two arms hold the same image of a request."""
+        return _alike(self.files[first], self.files[second])
 
     def noise(self, arm: str) -> Codes:
         """Return [R] what a request starts from: its seed, or its index where no seed is known."""
@@ -90,7 +95,7 @@ def arrange(
     """Lay out the requests of a run.
 
     Args:
-        images: columns arm, prompt_id, index and, where it is known, seed.
+        images: columns arm, prompt_id, index and, where they are known, seed and sha256.
         labels: columns arm, prompt_id and index; counts are spread already.
         prompts: ids known beforehand, in order; others are appended as they appear.
         arms: names, the baseline first.
@@ -99,14 +104,20 @@ def arrange(
     keys = pd.concat([images[columns], labels[columns]]).drop_duplicates()
     order = {name: i for i, name in enumerate(dict.fromkeys([*prompts, *keys["prompt_id"]]))}
     keys = keys.assign(prompt=keys["prompt_id"].map(order)).sort_values(["prompt", "index"])
-    bare = Requests(
-        tuple(order), keys["prompt"].to_numpy(np.int64), keys["index"].to_numpy(np.int64), {}
-    )
-    seeds = {arm: np.full(len(keys), -1, np.int64) for arm in arms}
-    if "seed" in images:
-        for arm, rows in images.groupby("arm", sort=False):
-            seeds[str(arm)][positions(bare, rows)] = rows["seed"].fillna(-1).to_numpy(np.int64)
-    return Requests(bare.prompts, bare.prompt, bare.index, seeds)
+    prompt, index = (keys[column].to_numpy(np.int64) for column in ("prompt", "index"))
+    bare = Requests(tuple(order), prompt, index, {}, {})
+    seeds, files = ({arm: np.full(len(keys), -1, np.int64) for arm in arms} for _ in range(2))
+    known = images.assign(file=images["sha256"].factorize()[0]) if "sha256" in images else images
+    for column, found in (("seed", seeds), ("file", files)):
+        if column in known:
+            for arm, rows in known.groupby("arm", sort=False):
+                codes = rows[column].fillna(-1).to_numpy(np.int64)
+                found[str(arm)][positions(bare, rows)] = codes
+    return replace(bare, seeds=seeds, files=files)
+
+
+def _alike(a: Codes, b: Codes) -> npt.NDArray[np.bool_]:
+    return np.asarray((a >= 0) & (a == b))
 
 
 def positions(requests: Requests, rows: pd.DataFrame) -> Codes:

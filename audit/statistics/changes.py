@@ -2,6 +2,11 @@
 
 Pairing removes what both arms share, so differences are taken image by image: the difference of
 two votes is a vote like any other for `shares`, and keeps prompts and seeds together.
+
+How sure a difference is depends on how many pairs flipped, and pairs that did not flip do not show
+that none would: n of them are no surprise while fewer than 3 of n flip. So every interval here is
+of the kind of Wilson's, which asks for the changes that are not ruled out, and has a width where
+no pair flipped and where all did.
 """
 
 from dataclasses import dataclass, replace
@@ -12,11 +17,17 @@ import numpy.typing as npt
 from scipy import stats
 
 from audit.statistics.discrepancy import discrepancy
-from audit.statistics.intervals import Estimate, Interval, quantile
-from audit.statistics.shares import Design, Shares, shares
+from audit.statistics.intervals import Estimate, Interval, class_n, quantile, share_interval
+from audit.statistics.pairs import exact
+from audit.statistics.shares import Design, Shares, shares, shares_by
 from audit.types import Floats
 
 Real = float | Floats
+
+CLUSTERED: tuple[Design, ...] = ("prompts", "seeds", "crossed")
+"""Designs in which pairs of one prompt or seed change together."""
+STEPS = 48
+"""Of bisection: an end of an interval is then known to 2 ** -47."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,8 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Paired:
-    """Two arms compared on the pairs that both sides read."""
+class Compared:
+    """The shares of two arms, and how they changed."""
 
     before: Shares
     after: Shares
@@ -39,11 +50,15 @@ class Paired:
     """After minus before; `p` is the change of each share."""
     interval: Interval
     """[..., K] of the changes."""
+    p: Floats
+    """[..., K] two-sided, of no change of a share."""
+    together: Floats
+    """[...] of no change of any share; NaN of two samples."""
     distance: Change
     """Of the debiased discrepancy."""
     squared: Change
     """Of the debiased squared discrepancy."""
-    dropped: int
+    dropped: int = 0
     """Pairs left out because one side at least has no reading."""
 
 
@@ -56,7 +71,7 @@ def compare(
     seeds: npt.NDArray[np.int64] | None = None,
     design: Design = "iid",
     level: float = 0.95,
-) -> Paired:
+) -> Compared:
     """Compare two arms row by row.
 
     Args:
@@ -71,44 +86,158 @@ def compare(
     k = before.shape[1]
     both: Floats = np.concatenate([before, after], axis=1, dtype=float)
     both[np.isnan(both).any(axis=1)] = np.nan
+    change = both[:, k:] - both[:, :k]
     estimate = partial(shares, prompts=prompts, seeds=seeds, design=design)
-    one, two, joint = estimate(both[:, :k]), estimate(both[:, k:]), estimate(both)
-    found = compare_shares(one, two, joint.cov, target, level)
-    return replace(found, dropped=len(both) - int(joint.n))
+    one, two = estimate(both[:, :k]), estimate(both[:, k:])
+    joint, moved = estimate(both), estimate(change**2).p
+    found = compare_shares(one, two, joint.cov, moved, target, level)
+    found = replace(found, dropped=len(both) - int(joint.n))
+    if design in CLUSTERED:
+        return found
+    _, _, p = compare_each(change, np.zeros(len(change), np.int64), 1, level)
+    return replace(found, p=p[0])
+
+
+def compare_each(
+    change: npt.NDArray[np.floating],
+    groups: npt.NDArray[np.int64],
+    count: int,
+    level: float = 0.95,
+) -> tuple[Shares, Interval, Floats]:
+    """Return the changes of every group of independent pairs, their intervals and p-values.
+
+    Args:
+        change: [N, K] hard votes of one arm less those of the other; NaN rows are missing.
+        groups: [N] group of each pair, 0 … count - 1.
+        count: how many groups there are, empty ones included.
+        level: of the intervals.
+
+    Returns:
+        Shares with one leading dimension [count], and of both others [count, K]; the p-values are
+        those of McNemar's exact test.
+    """
+    found = shares_by(change, groups, count)
+    moved = shares_by(change**2, groups, count).p
+    flips = np.rint(np.stack([moved + found.p, moved - found.p]) * found.n[:, None] / 2)
+    return found, score_interval(found, moved, level), exact(*flips)
 
 
 def compare_shares(
     before: Shares,
     after: Shares,
     joint: Floats,
+    moved: Floats,
     target: npt.NDArray[np.floating],
     level: float = 0.95,
-) -> Paired:
+) -> Compared:
     """Compare shares of the same pairs in two arms.
 
     Args:
         before: of the baseline, with any leading dimensions.
         after: of the other arm.
         joint: [..., 2K, 2K] covariance of both, those of the baseline first.
+        moved: [..., K] mean of the squared change of a vote: the share of pairs that a class
+            gained or lost, where votes are hard.
         target: [K].
         level: of the intervals.
     """
     k = before.p.shape[-1]
     contrast = np.concatenate([-np.eye(k), np.eye(k)], axis=1)
     cov, across = contrast @ joint @ contrast.T, joint[..., :k, k:]
-    df = np.where(np.isinf(before.df), np.maximum(before.units - 1.0, 1.0), before.df)
-    difference = Shares(after.p - before.p, cov, before.n, before.units, df, hard=False)
-    distance, squared = _changes(before, after, across, np.asarray(target, float), level)
-    interval = difference_interval(difference, level)
-    return Paired(before, after, difference, interval, distance, squared, dropped=0)
+    difference = Shares(after.p - before.p, cov, before.n, before.units, _df(before), hard=False)
+    unseen = (quantile(level, difference.df) / _all_pairs(difference, moved)) ** 2
+    distance, squared = _changes(before, after, across, unseen, np.asarray(target, float), level)
+    return Compared(
+        before,
+        after,
+        difference,
+        score_interval(difference, moved, level),
+        score_p(difference, moved),
+        hotelling(difference, moved),
+        distance,
+        squared,
+    )
 
 
-def difference_interval(difference: Shares, level: float = 0.95) -> Interval:
-    """Return the interval [..., K] of the change of every share, clipped to [-1, 1]."""
-    variance = np.diagonal(difference.cov, axis1=-2, axis2=-1)
-    half = quantile(level, difference.df)[..., None] * np.sqrt(np.maximum(variance, 0))
-    low, high = difference.p - half, difference.p + half
-    return Interval(np.clip(low, -1, 1), np.clip(high, -1, 1), level, "paired-t")
+def compare_unpaired(
+    before: Shares, after: Shares, target: npt.NDArray[np.floating], level: float = 0.95
+) -> Compared:
+    """Compare shares of two samples that have nothing in common.
+
+    The interval of a change is made of those of both shares (Newcombe 1998, method 10), and the
+    p-values are those of the pooled share.
+    """
+    one, two = (share_interval(found, level) for found in (before, after))
+    low, high = mover((before.p, one.low, one.high), (after.p, two.low, two.high))
+    n, units = np.minimum(after.n, before.n), np.minimum(after.units, before.units)
+    df = np.minimum(_df(before), _df(after))
+    difference = Shares(after.p - before.p, after.cov + before.cov, n, units, df, hard=False)
+    a, b = class_n(before), class_n(after)
+    pooled = (a * before.p + b * after.p) / (a + b)
+    p = _student(difference.p, pooled * (1 - pooled) * (1 / a + 1 / b), df)
+    nothing = np.zeros_like(before.cov)
+    distance, squared = _changes(before, after, nothing, 0.0, np.asarray(target, float), level)
+    interval, together = Interval(low, high, level, "newcombe"), np.full(df.shape, np.nan)
+    return Compared(before, after, difference, interval, p, together, distance, squared)
+
+
+def score_interval(change: Shares, moved: Floats, level: float = 0.95) -> Interval:
+    """Return the interval [..., K] of the change of every share, after Tango 1998.
+
+    The score interval of a paired difference, at the effective number of pairs: independent pairs
+    give Tango's, with Student's quantile, and clustered ones count for fewer.
+
+    Args:
+        change: After minus before, with any leading dimensions.
+        moved: [..., K] as for `compare_shares`.
+        level: Coverage wanted.
+    """
+    n, d = _pairs(change, moved), change.p
+    bar = quantile(level, change.df)[..., None] ** 2 / n
+    lost = (moved - d) / 2
+
+    def beyond(ends: Floats) -> npt.NDArray[np.bool_]:
+        # q is the likeliest share of lost pairs were the change this: the root of 2q² + bq + c.
+        b = (2 - d) * ends - moved
+        c = -lost * ends * (1 - ends)
+        q = (np.sqrt(np.maximum(b**2 - 8 * c, 0)) - b) / 4
+        return np.asarray((d - ends) ** 2 > bar * (2 * q + ends - ends**2))
+
+    def end(far: float) -> Floats:
+        outside, inside = np.full_like(d, far), d
+        for _ in range(STEPS):
+            middle = (outside + inside) / 2
+            out = beyond(middle)
+            outside, inside = np.where(out, middle, outside), np.where(out, inside, middle)
+        return np.where(np.isnan(n), np.nan, inside)
+
+    return Interval(end(-1.0), end(1.0), level, "paired-score")
+
+
+def score_p(change: Shares, moved: Floats) -> Floats:
+    """Return the p-values [..., K] of no change of a share: McNemar's, for pairs in clusters.
+
+    The variance is that of flips as many both ways, so it is not 0 where all went one way.
+    """
+    return _student(change.p, moved / _pairs(change, moved), change.df)
+
+
+def hotelling(change: Shares, moved: Floats) -> Floats:
+    """Return the p-value [...] of no change of any share, for pairs in clusters: Hotelling's T².
+
+    About no change, as `score_p`, with which it agrees for two classes.
+    """
+    n, d, df = _all_pairs(change, moved)[..., None, None], change.p, np.asarray(change.df)
+    null = (change.cov * (n - 1) + d[..., :, None] * d[..., None, :]) / n
+    known = np.asarray(np.isfinite(null).all((-2, -1)))
+    null = np.where(known[..., None, None], null, 0)
+    # Shares add up to 1, so a class adds nothing, and neither does one that nobody drew.
+    rank = np.linalg.matrix_rank(null, hermitian=True)
+    squared = np.einsum("...a,...ab,...b->...", d, np.linalg.pinv(null, hermitian=True), d)
+    left = df - rank + 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = stats.f.sf(squared * left / (rank * df), rank, left)
+    return np.where(known & (rank == 0), 1.0, np.where(known & (left > 0), p, np.nan))
 
 
 def tost(estimate: Estimate, margin: float) -> float:
@@ -147,13 +276,20 @@ def mover(
 
 
 def _changes(
-    before: Shares, after: Shares, across: Floats, target: Floats, level: float
+    before: Shares, after: Shares, across: Floats, unseen: Real, target: Floats, level: float
 ) -> tuple[Change, Change]:
-    """Return the changes of FD and of its square; pairing enters by the arms' correlation."""
+    """Return the changes of FD and of its square; pairing enters by the arms' correlation.
+
+    `unseen` [...] is of flips that were not seen and are not ruled out: what they take from the
+    covariance of both arms in any direction. A flip moves two shares, hence by √2 ÷ n at most.
+    """
     one, two = discrepancy(before, target, level), discrepancy(after, target, level)
     d, e = before.p - target, after.p - target
     spread = _form(d, before.cov, d) * _form(e, after.cov, e)
-    r = np.where(spread > 0, _form(d, across, e) / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
+    common = _form(d, across, e)
+    less = unseen * np.linalg.norm(d, axis=-1) * np.linalg.norm(e, axis=-1)
+    common = np.where(common > 0, np.maximum(common - less, 0), common)
+    r = np.where(spread > 0, common / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
     # Signed, so that the centre is unbiased where an arm is fair.
     roots = [np.sign(x.squared) * np.sqrt(np.abs(x.squared)) for x in (one, two)]
     distance = mover((roots[0], one.low, one.high), (roots[1], two.low, two.high), r)
@@ -168,3 +304,33 @@ def _changes(
 
 def _form(d: Floats, cov: Floats, e: Floats) -> Floats:
     return np.asarray(np.einsum("...a,...ab,...b->...", d, cov, e))
+
+
+def _df(found: Shares) -> Floats:
+    return np.where(np.isinf(found.df), np.maximum(found.units - 1.0, 1.0), found.df)
+
+
+def _student(change: Floats, variance: Floats, df: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(change == 0, 0.0, np.abs(change) / np.sqrt(variance))
+        p = 2 * stats.t.sf(t, np.asarray(df)[..., None])
+    return np.where(np.isnan(variance), np.nan, p)
+
+
+def _pairs(change: Shares, moved: Floats) -> Floats:
+    """Return how many independent pairs [..., K] would tell as much of the change of a share."""
+    variance = np.diagonal(change.cov, axis1=-2, axis2=-1)
+    return _effective(moved - change.p**2, variance, np.asarray(change.units)[..., None])
+
+
+def _all_pairs(change: Shares, moved: Floats) -> Floats:
+    """Return how many independent pairs [...] would tell as much of all changes together."""
+    trace = np.trace(change.cov, axis1=-2, axis2=-1)
+    return _effective((moved - change.p**2).sum(-1), trace, np.asarray(change.units))
+
+
+def _effective(spread: Floats, variance: Floats, units: npt.NDArray[np.int64]) -> Floats:
+    """Return spread ÷ variance + 1, n for independent pairs; the units where nothing varies."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(variance > 0, spread / variance + 1, units)
+    return np.where(np.isnan(variance), np.nan, np.maximum(found, 1))

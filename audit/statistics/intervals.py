@@ -90,15 +90,20 @@ def share_interval(estimate: Shares, level: float = 0.95) -> Interval:
     Independent hard readings give the ordinary Wilson interval; clustered ones count for fewer,
     and the quantile is Student's with the degrees of freedom that are left of them.
     """
-    variance = np.diagonal(estimate.interval_cov, axis1=-2, axis2=-1)
-    p = estimate.p
-    with np.errstate(divide="ignore", invalid="ignore"):
-        n = np.where(variance > 0, p * (1 - p) / variance + 1, estimate.n_effective[..., None])
-    found = wilson(p, n, level, class_df(estimate))
+    found = wilson(estimate.p, class_n(estimate), level, class_df(estimate))
     seen = np.asarray(estimate.n)[..., None] > 0
     return Interval(
         np.where(seen, found.low, np.nan), np.where(seen, found.high, np.nan), level, "wilson"
     )
+
+
+def class_n(estimate: Shares) -> Floats:
+    """Return the effective number of readings [..., K] of every share."""
+    variance = np.diagonal(estimate.interval_cov, axis1=-2, axis2=-1)
+    p = estimate.p
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n = p * (1 - p) / variance + 1
+    return np.where(variance > 0, n, estimate.n_effective[..., None])
 
 
 def class_df(estimate: Shares) -> Floats:

@@ -17,6 +17,12 @@ class McNemar:
     corrected: float
 
 
+def exact(gained: npt.ArrayLike, lost: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the exact p-values [...] of McNemar's test, of flips of independent pairs."""
+    fewer, n = np.minimum(gained, lost), np.add(gained, lost)
+    return np.asarray(np.minimum(2 * stats.binom.cdf(fewer, n, 0.5), 1.0))
+
+
 def mcnemar(gained: int, lost: int) -> McNemar:
     """Test whether a class gained as many images as it lost.
 
@@ -30,7 +36,7 @@ def mcnemar(gained: int, lost: int) -> McNemar:
     at = float(stats.binom.pmf(fewer, n, 0.5))
     net = abs(gained - lost)
     return McNemar(
-        exact=min(2 * tail, 1.0),
+        exact=float(exact(gained, lost)),
         mid_p=min(2 * tail - at, 1.0),
         asymptotic=float(stats.chi2.sf(net**2 / n, 1)),
         corrected=float(stats.chi2.sf(max(net - 1, 0) ** 2 / n, 1)),

@@ -87,14 +87,14 @@ class StateCount(About):
 
 
 class Difference(About, Bounded):
-    """A paired difference, arm minus baseline, over the same requests."""
+    """A difference, arm minus baseline; paired where both have the same requests."""
 
     metric: str
     baseline: str
     n: Whole
-    """Pairs in which both sides were read."""
+    """Pairs in which both sides were read; of two samples the smaller."""
     dropped: Whole = 0
-    """Pairs in which one side or both were not."""
+    """Requests that do not count: one side lacks them, or could not be read."""
     p: Number = None
     """Two-sided, of no difference."""
     p_adjusted: Number = None
@@ -123,7 +123,7 @@ class Flips(About):
     n: Whole
     dropped: Whole
     test: str
-    """`mcnemar-exact` for two classes, `stuart-maxwell` for more."""
+    """`mcnemar-exact` for two classes, `stuart-maxwell` for more; `hotelling` for clusters."""
     p: Number
     p_mid: Number = None
     p_adjusted: Number = None
