@@ -61,7 +61,7 @@ def test_a_run_discovers_steers_and_reports(tmp_path):
     assert (tmp_path / "store" / features["images"] / f"{shot:05d}.png").is_file()
     page = (done.folder / "report.html").read_text()
     assert "sparse autoencoder" in page
-    assert "How strongly random-features and steer steer" in page
+    assert "How strongly to steer" in page
     hashes = done.images.pivot(index="index", columns="arm", values="sha256")
     assert (hashes["none"] == hashes["identity"]).all()
     assert (hashes["none"] != hashes["steer"]).any()
