@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from audit.storage.results import Difference, Flips
 from reports.glossary import title
 from reports.source import Source, is_unpaired
-from reports.tables import Cell, Table, entry_cell, table
+from reports.tables import Cell, Table, count_cell, entry_cell, table
 from reports.words import bounds, change, is_share, p_value, scaled, unmeasured
 
 EQUIVALENCE = (
@@ -113,8 +113,8 @@ def _difference_row(
         title(d.metric),
         change_cell(d),
         Cell(p_value(d.p_adjusted) or "–", d.p_adjusted),
-        Cell(f"{d.n:,}", float(d.n)),
-        Cell(f"{d.dropped:,}", float(d.dropped)),
+        count_cell(d.n),
+        count_cell(d.dropped),
         *([margin] if margins else []),
     ]
 
@@ -146,9 +146,9 @@ def _flip_row(f: Flips) -> list[Cell | str]:
         f.attribute,
         f.arm,
         f.probe,
-        Cell(f"{total:,}", float(total)),
+        count_cell(total),
         told,
-        Cell(f"{f.n:,}", float(f.n)),
+        count_cell(f.n),
         Cell(p_value(p) or "–", p),
     ]
 
@@ -162,7 +162,7 @@ def quality(source: Source) -> Table | None:
             arm,
             entry_cell(entry),
             entry.direction if entry.direction != "none" else "–",
-            Cell(f"{entry.n:,}", float(entry.n)),
+            count_cell(entry.n),
             entry.method,
         ]
         for metric in metrics

@@ -3,7 +3,7 @@
 from audit.types import OBEYED
 from reports.effects import difference
 from reports.source import Source
-from reports.tables import Cell, Row, Table, entry_cell, table
+from reports.tables import Cell, Row, Table, count_cell, entry_cell, table
 from reports.words import clipped
 
 
@@ -15,7 +15,7 @@ def over_prompts(source: Source) -> Table | None:
             arm,
             entry_cell(entry),
             difference(source, OBEYED, arm, attribute),
-            Cell(f"{entry.n:,}", float(entry.n)),
+            count_cell(entry.n),
         ]
         for attribute in source.asked
         for arm in source.arms
@@ -44,7 +44,7 @@ def by_prompt(source: Source) -> Table | None:
             name = clipped(source.results.prompts.get(prompt) or prompt)
             most = max(e.n for e in found if e)
             cells = (entry_cell(e) if e else Cell("–") for e in found)
-            rows.append([name, *cells, Cell(f"{most:,}", float(most))])
+            rows.append([name, *cells, count_cell(most)])
     if not rows:
         return None
     return table(

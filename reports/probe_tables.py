@@ -1,7 +1,7 @@
 """The probes in tables: what is known of their errors, and what each of them reads."""
 
 from reports.source import Source
-from reports.tables import Cell, Row, Table, entry_cell, table
+from reports.tables import Cell, Row, Table, count_cell, entry_cell, table
 from reports.words import number
 
 STATISTICS = {
@@ -38,7 +38,7 @@ def agreement(source: Source) -> Table | None:
     """Return how far probes agree; agreement is not accuracy."""
     rows: list[Row] = [
         [a.attribute, a.arm, " and ".join(a.probes), STATISTICS.get(a.statistic, a.statistic),
-         Cell(number(a.value), a.value), Cell(f"{a.n:,}", float(a.n))]
+         Cell(number(a.value), a.value), count_cell(a.n)]
         for a in source.results.agreement
         if a.prompt is None and a.class_ is None
     ]  # fmt: skip

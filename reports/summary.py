@@ -11,7 +11,7 @@ from reports.effects import difference
 from reports.glossary import title
 from reports.source import Source
 from reports.strips import strip
-from reports.tables import Cell, Row, Table, entry_cell, table, value_cell
+from reports.tables import Cell, Row, Table, count_cell, entry_cell, table, value_cell
 from reports.words import listed, number
 
 MATRIX = {
@@ -141,7 +141,7 @@ def forests(source: Source) -> Iterator[Forest]:
             n = next(e.n for e in entries if e)
             cells = (
                 Cell(source.results.prompts.get(prompt) or prompt),
-                Cell(f"{n:,}", float(n)),
+                count_cell(n),
                 *(entry_cell(e) for e in entries),
             )
             lines.append(Line(cells, strip([_mark(e) for e in entries], 1.0, aim), prompt))

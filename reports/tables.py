@@ -36,8 +36,7 @@ def entry_cell(entry: Entry | None) -> Cell:
     """Return the cell of a measurement: value, then its interval."""
     if entry is None or entry.value is None:
         return Cell(measured(entry))
-    interval = bounds(entry.ci_low, entry.ci_high, entry.metric)
-    return Cell(number(entry.value, entry.metric), scaled(entry.value, entry.metric), interval)
+    return number_cell(entry.value, entry.metric, entry.ci_low, entry.ci_high)
 
 
 def number_cell(
