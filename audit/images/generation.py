@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,13 @@ def _record(arm: Arm, request: Request, blob: Blob | None) -> ImageRecord:
 def _drawn_with(arm: Arm) -> str:
     """Return what pixels hang on besides their key: the kind of device, and two libraries."""
     device = str(getattr(arm.model, "device", "")).partition(":")[0]
-    libraries = (f"{name} {version(name)}" for name in ("torch", "diffusers"))
-    return ", ".join(filter(None, (device, *libraries)))
+    return ", ".join(filter(None, (device, *_libraries())))
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    """Return two libraries with their versions, which take a file each to find out."""
+    return tuple(f"{name} {version(name)}" for name in ("torch", "diffusers"))
 
 
 def _png(image: npt.NDArray[np.uint8]) -> bytes:
