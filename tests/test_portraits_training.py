@@ -223,3 +223,9 @@ def test_faces_are_drawn_most_often_and_no_step_is_left_out():
     assert often == pytest.approx(objective.OFTEN + even * (high - low), abs=1e-3)
     counts = torch.histc(drawn, bins=20, min=0, max=1)
     assert counts.min() == pytest.approx(even * 4000 / 20, abs=1)
+
+
+def test_an_error_in_the_face_counts_more_and_the_mean_weight_is_one():
+    weights = objective.emphasis(16, 16)
+    assert weights.mean().item() == pytest.approx(1)
+    assert (weights[7, 8] / weights[0, 0]).item() == pytest.approx(objective.EMPHASIS)
