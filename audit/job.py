@@ -1,7 +1,6 @@
 """One benchmark being run: tables filled from a model, a folder or a table; then its end."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -33,6 +32,9 @@ from audit.types import Mitigation, Request
 if TYPE_CHECKING:
     from audit.features.dissection import Dissection
 
+MIXED_DRAWING = "mixed_drawing"
+"""Code of the warning that a run went on elsewhere."""
+
 
 @dataclass
 class Job:
@@ -44,6 +46,8 @@ class Job:
     supply: Supply
     batch_size: int = BATCH_SIZE
     limit: int | None = None
+    strict: bool = False
+    """Whether images drawn on several devices or by several versions are refused."""
     progress: Progress = field(default_factory=Silent)
     dissections: dict[str, "Dissection"] = field(default_factory=dict)
     calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -180,7 +184,8 @@ class Job:
                 self._read(found, fill)
         else:
             writing.update(store=self._from(writing, self.store.root))
-            with filling(writing.path, classes, self.store.root, self.progress) as fill:
+            place = (writing.path, classes, self.store.root, self.progress)
+            with filling(*place, strict=self.strict) as fill:
                 self._draw(fill)
                 writing.update(seconds_per_image=fill.seconds)
 
@@ -247,7 +252,7 @@ class Job:
             fill.add_batches(batches, self.readers, self.store)
             fill.say(arm.name)
         self.missing, self.unread = fill.missing, fill.unread
-        self.warnings += _mixture(fill.drawn_with)
+        self.warnings += _unlike(fill)
 
     def _guided(self, component: ArmSpec, arm: Arm) -> Iterator[Warned]:
         """Warn where an arm is judged by the probe that it follows."""
@@ -304,12 +309,16 @@ class Job:
         return os.path.relpath(root, writing.path)
 
 
-def _mixture(drawn_with: Counter[str]) -> Iterator[Warned]:
-    """Warn of a run that went on elsewhere: pixels then differ by more than seeds and arms."""
-    if len(drawn_with) > 1:
-        said = "; ".join(f"{count} with {what}" for what, count in sorted(drawn_with.items()))
-        message = f"images drawn on several devices or by several versions: {said}"
-        yield Warned(code="mixed_drawing", message=message)
+def _unlike(fill: Filling) -> Iterator[Warned]:
+    """Warn where pixels differ by more than seeds and arms."""
+    if fill.mixture:
+        yield Warned(code=MIXED_DRAWING, message=fill.mixture)
+    for arm, count in fill.contested.items():
+        message = (
+            "drawn by two processes at once, and not alike; the first of each was kept. The model"
+            " or the device does not draw the same twice"
+        )
+        yield Warned(code="nondeterministic_duplicate", message=message, count=count, arm=arm)
 
 
 def limited(requests: Sequence[Request], limit: int | None) -> Sequence[Request]:

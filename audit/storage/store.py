@@ -5,7 +5,7 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Blob:
     """None for an entry that is a record alone."""
     sha256: str
     """Of the file; empty where there is none."""
+    contested: bool = False
+    """Whether it was offered again with another file: what its key says does not determine it."""
 
 
 def key(**made_of: Any) -> str:
@@ -82,15 +84,15 @@ class Store:
         Raises:
             ResourceError: the disk is full, or the store cannot be written.
         """
+        sha256 = hashlib.sha256(content).hexdigest() if suffix else ""
         if (kept := self.get(key)) is not None:
-            return kept
+            return replace(kept, contested=kept.sha256 != sha256)
         side = self._side(key)
         with atomic.explained(side):
             side.parent.mkdir(parents=True, exist_ok=True)
         path = side.with_name(f"{key}{suffix}") if suffix else None
         if path is not None:
             atomic.write(path, content, durable=False)
-        sha256 = hashlib.sha256(content).hexdigest() if path else ""
         committed = {"key": key, "file": suffix, "sha256": sha256, "record": dict(record)}
         plain = json.dumps(committed, sort_keys=True, allow_nan=False)
         atomic.write(side, plain, durable=False)
