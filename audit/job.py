@@ -110,7 +110,11 @@ class Job:
         before hours go into the first.
         """
         arms = self.benchmark.mitigations if self.benchmark.model else ()
-        return {arm.label: self.supply.mitigation(arm) for arm in arms if arm.features is None}
+        return {arm.label: self._mitigation(arm) for arm in arms if arm.features is None}
+
+    def _mitigation(self, arm: ArmSpec, **found: Any) -> Mitigation:
+        """Return a mitigation; what it has to prepare is kept beside the images."""
+        return self.supply.mitigation(arm, folder=self.store.root / "mitigations", **found)
 
     def made_of(self) -> dict[str, Any]:
         """Return fingerprints of all that makes the numbers, as far as no model is loaded.
@@ -240,7 +244,7 @@ class Job:
                 mitigation = self.ready[component.label]
             else:
                 found = self.dissection(component.features)
-                mitigation = self.supply.mitigation(component, features=found)
+                mitigation = self._mitigation(component, features=found)
             calibration = getattr(mitigation, "calibration", None)
             if component.features is not None and calibration is not None:
                 arms = self.calibrations.setdefault(component.features, {})
