@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.errors import InputError
-from audit.storage import atomic
+from audit.storage import atomic, digests
 
 SCHEME = 1
 """Enters every key; raised when what a key stands for changes."""
@@ -61,12 +61,10 @@ class Store:
         try:
             side = json.loads(self._side(key).read_bytes())
             name, sha256, record = side["file"], side["sha256"], side["record"]
+            path = self._side(key).with_name(f"{key}{name}") if name else None
+            if path is not None and digests.of_file(path) != sha256:
+                return None
         except (OSError, ValueError, KeyError, TypeError):
-            return None
-        if not name:
-            return Blob(key, record, None, "")
-        path = self._side(key).with_name(f"{key}{name}")
-        if _sha256(path) != sha256:
             return None
         return Blob(key, record, path, sha256)
 
@@ -151,11 +149,3 @@ class Store:
 
     def _tries(self, key: str) -> Path:
         return self._side(key).with_suffix(".tries")
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
