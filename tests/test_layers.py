@@ -32,7 +32,7 @@ LAYERS = [
     [FOUNDATION],
     # Plugins and reports never know each other: what they need of one another, they are given.
     [
-        "models.diffusion models.pipeline",
+        "models.diffusion models.loading models.pipeline models.hookpoints",
         "probes.*",
         "audit.encoders.*",
         "audit.mitigations.*",

@@ -8,7 +8,8 @@ from conftest import autoencoder as tiny_autoencoder
 
 from audit.errors import SpecError
 from audit.types import Request
-from models.pipeline import PipelineModel, hookpoints
+from models.hookpoints import hookpoints
+from models.pipeline import PipelineModel
 
 TEXT, TOKENS, PIXELS, WIDTH = 32, 12, 32, 32
 """Channels and tokens of a prompt, side of an image, and channels of every denoiser."""
