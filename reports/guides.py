@@ -21,6 +21,8 @@ def caveat(source: Source, gate: GateEntry) -> str:
 
 def guided(source: Source, arm: str, attribute: str | None, probe: str | None) -> str:
     """Return the warning that a probe judges an arm that it guided; empty where it does not."""
+    if probe is None:
+        return ""  # of images, which no probe reads
     for one in source.results.provenance.warnings:
         about = (one.attribute in (attribute, None), one.probe in (probe, None))
         if one.code in {GUIDE_JUDGES, GUIDE_READS} and one.arm == arm and all(about):

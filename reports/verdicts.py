@@ -128,10 +128,9 @@ def _reason(gate: GateEntry) -> str:
 
 def reason(gate: GateEntry) -> str:
     """Return why that is the verdict, its numbers written as those of its metric are."""
-    if gate.bound is not None and gate.bound_side is None:
-        return gate.reason  # of results 1.2, which hold the sentence alone
-    limit = number(gate.limit, gate.metric)
-    return gate.because("" if gate.bound is None else number(gate.bound, gate.metric), limit)
+    if gate.bound_side is None:
+        return gate.reason  # without a bound, or of results 1.2, which hold the sentence alone
+    return gate.because(number(gate.bound, gate.metric), number(gate.limit, gate.metric))
 
 
 def _count(n: int, noun: str) -> str:

@@ -108,11 +108,13 @@ def test_every_probe_that_guided_is_told_of_what_it_reads_itself():
 
 def test_a_warning_that_names_no_probe_holds_for_all_of_the_arm():
     old = Warned(code=GUIDE_JUDGES, message="steer follows its judge", arm="steer")
-    arms = [GATE, GATE.model_copy(update={"id": "h", "arm": "suffix"})]
+    unread = {"id": "i", "metric": "fid@x", "attribute": None, "probe": None}
+    others = [{"id": "h", "arm": "suffix"}, unread]
+    arms = [GATE, *(GATE.model_copy(update=other) for other in others)]
     found = Results(
         benchmark="b", arms=("none", "steer"), gates=arms, provenance=Provenance(warnings=(old,))
     )
-    assert [bool(row.caveat) for row in gate_rows(Source(found))] == [True, False]
+    assert [bool(row.caveat) for row in gate_rows(Source(found))] == [True, False, False]
 
 
 def test_a_reason_is_written_like_the_number_it_is_about():
@@ -136,3 +138,6 @@ def test_a_reason_of_older_results_stands_as_it_was_written():
     old = GATE.model_copy(update={"bound_side": None})
     (row,) = gate_rows(source(old))
     assert row.reason == "The 95 % upper bound is 0.1213, the limit at most 0.15. p = 0.007."
+    unread = {"bound": None, "reason": "no decision: the probe read no image", "p_adjusted": None}
+    (row,) = gate_rows(source(old.model_copy(update=unread)))
+    assert row.reason == "No decision: the probe read no image."
