@@ -13,7 +13,7 @@ from audit.storage import atomic
 
 LOCK = ".lock"
 """Suffix of the lock beside a folder that is being made."""
-_ANEW = ".making-"
+_ANEW = ".discovery-"
 """Prefix of a folder that no other process goes on with."""
 
 
