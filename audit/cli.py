@@ -5,6 +5,7 @@ does not fit; 4 incomplete or inconclusive; 5 environment or resource; 6 refused
 bug; 130 and 143 interrupted.
 """
 
+import logging
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from audit.commands import checking, comparing, model_cards, runs, specs, tools
-from audit.console import Console, console, unread
+from audit.console import Console, LogFormatter, console, unread
 from audit.errors import AuditError
 from audit.interrupts import Interrupted, interruptible
 from audit.redaction import redacted
@@ -145,4 +146,6 @@ def main(args: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort is not None:  # what writes the records that nobody else asked for
+        logging.lastResort.setFormatter(LogFormatter())
     app(None if args is None else list(args))

@@ -1,6 +1,5 @@
 """The tables of a run in, `results.json` out: numbers, verdicts, features, where they are from."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ from audit.measuring.measurement import Measured, measure
 from audit.measuring.people import read_people
 from audit.measuring.quality import Embeddings
 from audit.progress import Progress
-from audit.storage import results_file
+from audit.storage import digests, results_file
 from audit.storage.folder import RESULTS, Run
 from audit.storage.results import Entry, FeatureRecord, Provenance, Results, Warned
 from audit.storage.store import Store
@@ -113,8 +112,7 @@ def _reference_images(supply: Supply) -> Path | None:
 
 def _digest(place: Path) -> str:
     if place.is_file():
-        with place.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return digests.of_file(place)[:16]
     files = sorted(file for file in place.rglob("*") if file.is_file())
     return fingerprint(*((f.relative_to(place).as_posix(), f.stat().st_size) for f in files))
 

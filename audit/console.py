@@ -1,6 +1,7 @@
 """How the command line speaks: data on standard output, everything else on standard error."""
 
 import json
+import logging
 import os
 import sys
 import time
@@ -54,10 +55,10 @@ class Console:
         """Write the result of a command: `lines` for people, `plain` for programs."""
         self._end_live()
         if self.as_json:
-            whole = {**plain, **self._told}
+            whole = redacted({**plain, **self._told})
             _write(sys.stdout, json.dumps(whole, allow_nan=False, ensure_ascii=True) + "\n")
         else:
-            _write(sys.stdout, "".join(_inert(line) + "\n" for line in lines))
+            _write(sys.stdout, "".join(_inert(line) + "\n" for line in redacted(list(lines))))
 
     def one_of(self, key: str, lines: Iterable[str], plain: Mapping[str, Any]) -> None:
         """Write one of several results: people have it at once, programs at the end, under `key`.
@@ -140,6 +141,14 @@ class Console:
         if self._live:
             self._live = False
             _write(sys.stderr, "\n")
+
+
+class LogFormatter(logging.Formatter):
+    """Writes log records as the console writes: no secrets, and nothing that a terminal obeys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record, that of an exception among them."""
+        return "\n".join(map(_inert, redacted(super().format(record)).split("\n")))
 
 
 def console(ctx: Any) -> Console:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from audit.errors import AuditError
 from audit.registry import KINDS, plugins
+from audit.storage.scratch import unfinished
 from audit.storage.store import Store
 
 PACKAGES = (
@@ -59,29 +60,44 @@ def examine(store: Path) -> Iterator[Finding]:
 
 
 def verify(store: Store) -> Iterator[Finding]:
-    """Yield what is wrong in a store: damaged entries, and files that nothing commits."""
-    damaged, orphans = list(store.damaged()), list(store.orphans())
+    """Yield what is wrong in a store: damaged entries, and what nothing commits."""
+    damaged, left = list(store.damaged()), list(_left(store))
     for side in damaged:
         yield Finding(
             "damaged", f"{store.relative(side)}: made again when it is next asked for", False
         )
     yield Finding("damaged entries", str(len(damaged)), not damaged)
-    size = sum(path.stat().st_size for path in orphans)
-    yield Finding("left by killed runs", f"{len(orphans)} files, {size / 1e6:.1f} MB", True)
+    files = [file for path in left for file in (path, *path.rglob("*")) if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    yield Finding("left by killed runs", f"{len(files)} files, {size / 1e6:.1f} MB", True)
 
 
 def collect(store: Store) -> int:
-    """Delete what `verify` complains of, and counts of failed attempts; return how many files.
+    """Delete what `verify` tells of, and counts of failed attempts; return how many files.
 
-    No run may be writing the store: what it has not committed yet looks like litter.
+    No run may be writing the store: what it has not committed yet looks like litter. A search
+    for features that was cut off begins anew.
     """
     damaged = list(store.damaged())
     for side in damaged:
         side.unlink(missing_ok=True)
-    orphans = list(store.orphans())
-    for path in orphans:
-        path.unlink(missing_ok=True)
-    return len(damaged) + len(orphans)
+    deleted = len(damaged)
+    for path in list(_left(store)):
+        if path.is_dir():
+            deleted += sum(file.is_file() for file in path.rglob("*"))
+            shutil.rmtree(path)
+        else:
+            deleted += 1
+            path.unlink(missing_ok=True)
+    return deleted
+
+
+def _left(store: Store) -> Iterator[Path]:
+    """Yield what killed processes left: files in the store, and files and folders beside it."""
+    yield from store.orphans()
+    for place in sorted(store.root.iterdir()) if store.root.is_dir() else ():
+        if place != store.blobs:
+            yield from unfinished(place)
 
 
 def _package(name: str) -> Finding:

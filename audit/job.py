@@ -1,13 +1,13 @@
 """One benchmark being run: tables filled from a model, a folder or a table; then its end."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from audit.arms import Arms
 from audit.errors import InputError, SpecError
 from audit.images.classification import Reader
 from audit.images.drawing import BATCH_SIZE, Arm
@@ -15,23 +15,21 @@ from audit.images.filling import Filling, filling
 from audit.images.generation import generate
 from audit.images.label_table import LabelTable
 from audit.images.sources import ImageFolder, image_folder
-from audit.measuring.guides import warn_guided
 from audit.progress import Progress, Silent
 from audit.rendering import render
-from audit.spec.benchmark import ArmSpec, Benchmark
-from audit.spec.feature_sets import Features
+from audit.spec.benchmark import Benchmark
 from audit.spec.planning import plan
 from audit.spec.spec import Spec
 from audit.storage import folder
 from audit.storage.folder import Run, RunFolder
-from audit.storage.results import FeatureRecord, Warned
+from audit.storage.results import Warned
 from audit.storage.store import Store
-from audit.storage.weights import fingerprint, sha256
+from audit.storage.weights import fingerprint
 from audit.supply import Supply
-from audit.types import Mitigation, Request
+from audit.types import Request
 
-if TYPE_CHECKING:
-    from audit.features.dissection import Dissection
+MIXED_DRAWING = "mixed_drawing"
+"""Code of the warning that a run went on elsewhere."""
 
 
 @dataclass
@@ -44,10 +42,9 @@ class Job:
     supply: Supply
     batch_size: int = BATCH_SIZE
     limit: int | None = None
+    strict: bool = False
+    """Whether images drawn on several devices or by several versions are refused."""
     progress: Progress = field(default_factory=Silent)
-    dissections: dict[str, "Dissection"] = field(default_factory=dict)
-    calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By feature set and arm: how the scale was chosen, where it was `auto`."""
     warnings: list[Warned] = field(default_factory=list)
     missing: float = 0.0
     """Share of images that could not be drawn, or read from disk."""
@@ -58,6 +55,11 @@ class Job:
     def benchmark(self) -> Benchmark:
         """What is run."""
         return self.spec.benchmarks[self.name]
+
+    @cached_property
+    def arms(self) -> Arms:
+        """What makes the mitigations."""
+        return Arms(self.supply, self.store, self.batch_size, self.progress)
 
     @property
     def too_many_missing(self) -> bool:
@@ -98,21 +100,8 @@ class Job:
                 f" they read {', '.join(read)}{say}"
             )
 
-    @cached_property
-    def ready(self) -> dict[str, Mitigation]:
-        """The mitigations that need no feature set, by arm.
-
-        They are built before anything is drawn, so that an option of the last arm is refused
-        before hours go into the first.
-        """
-        arms = self.benchmark.mitigations if self.benchmark.model else ()
-        return {arm.label: self.supply.mitigation(arm) for arm in arms if arm.features is None}
-
     def made_of(self) -> dict[str, Any]:
         """Return fingerprints of all that makes the numbers, as far as no model is loaded.
-
-        A mitigation that needs a feature set is known by what the set is found with: its own
-        options stand in the spec, which names the folder of the run.
 
         Raises:
             SpecError: a mitigation refuses its options.
@@ -120,36 +109,17 @@ class Job:
         from audit.conclusion import measured_with  # heavy: scipy
 
         model = self.benchmark.model
-        sets = sorted({arm.features for arm in self.benchmark.mitigations if arm.features})
         return {
             "model": self.supply.model(model).fingerprint if model else None,
             "probes": {reader.name: reader.probe.fingerprint for reader in self.readers},
-            "mitigations": {arm: made.fingerprint for arm, made in self.ready.items()},
-            "features": {name: self._found_with(name) for name in sets},
+            "mitigations": {arm: made.fingerprint for arm, made in self.arms.ready.items()},
+            "features": self.arms.found_with(),
             "encoders": {e.name: e.fingerprint for e in self.supply.encoders()},
             "truth": fingerprint(self.truth) if self.truth else None,
             "limit": self.limit,
             "input": self._input(),
             **measured_with(self.supply),
         }
-
-    def _found_with(self, name: str) -> str:
-        """Return a fingerprint of what a feature set is found with: model, labels, SAE given."""
-        wanted = self._features(name)
-        given = sorted(Path(wanted.sae.path).glob("*")) if wanted.sae.path else []
-        return fingerprint(
-            self.supply.model(wanted.model).fingerprint,
-            self.supply.probe(wanted.probe).fingerprint,
-            [(f.name, sha256(f)) for f in given if f.suffix in (".json", ".safetensors")],
-        )
-
-    def _features(self, name: str) -> Features:
-        """Return a feature set of the spec, the path of a given SAE as it is seen from here."""
-        wanted = self.spec.features[name]
-        if wanted.sae.path is None:
-            return wanted
-        path = str(self.spec.folder / wanted.sae.path)
-        return wanted.model_copy(update={"sae": wanted.sae.model_copy(update={"path": path})})
 
     def _input(self) -> str | None:
         """Return a digest of the files at hand: names, sizes and times of change."""
@@ -180,18 +150,10 @@ class Job:
                 self._read(found, fill)
         else:
             writing.update(store=self._from(writing, self.store.root))
-            with filling(writing.path, classes, self.store.root, self.progress) as fill:
+            place = (writing.path, classes, self.store.root, self.progress)
+            with filling(*place, strict=self.strict) as fill:
                 self._draw(fill)
                 writing.update(seconds_per_image=fill.seconds)
-
-    def _record(self, name: str, found: "Dissection") -> FeatureRecord:
-        """Return a feature set as the results hold it."""
-        extra: dict[str, Any] = {"name": name, "evidence": dict(found.evidence)}
-        if name in self.calibrations:
-            extra["calibrations"] = self.calibrations[name]
-        if found.folder is not None:
-            extra["images"] = os.path.relpath(found.folder / "images", self.store.root)
-        return FeatureRecord.model_validate({**asdict(found.features), **extra})
 
     def _read(self, found: ImageFolder, fill: Filling) -> None:
         self.progress.begin("reading", len(found.images))
@@ -230,53 +192,16 @@ class Job:
         requests = limited(plan(self.benchmark).requests, self.limit)
         assert self.benchmark.model is not None, "the rules of a benchmark see to it"
         model = self.supply.model(self.benchmark.model)
+        judges = {reader.name: reader.probe for reader in self.readers}
         for component in self.benchmark.mitigations:
-            if component.features is None:
-                mitigation = self.ready[component.label]
-            else:
-                found = self.dissection(component.features)
-                mitigation = self.supply.mitigation(component, features=found)
-            calibration = getattr(mitigation, "calibration", None)
-            if component.features is not None and calibration is not None:
-                arms = self.calibrations.setdefault(component.features, {})
-                arms[component.label] = calibration.plain()
-            arm = Arm(component.label, model, mitigation)
-            self.warnings += self._guided(component, arm)
+            arm = Arm(component.label, model, self.arms.mitigation(component))
+            self.warnings += self.arms.guided(component, arm.mitigation, judges)
             self.progress.begin(f"arm {arm.name}", len(requests))
             batches = generate(arm, requests, self.store, self.batch_size)
             fill.add_batches(batches, self.readers, self.store)
             fill.say(arm.name)
         self.missing, self.unread = fill.missing, fill.unread
-        self.warnings += _mixture(fill.drawn_with)
-
-    def _guided(self, component: ArmSpec, arm: Arm) -> Iterator[Warned]:
-        """Warn where an arm is judged by the probe that it follows."""
-        attribute = getattr(arm.mitigation, "attribute", None)
-        guide = getattr(arm.mitigation, "probe", None)
-        if guide is None and component.features is not None:
-            guide = self.supply.probe(self.spec.features[component.features].probe)
-        if attribute is not None and guide is not None:
-            judges = {reader.name: reader.probe for reader in self.readers}
-            yield from warn_guided(arm.name, attribute, guide, judges)
-
-    def dissection(self, name: str) -> "Dissection":
-        """Return a feature set: found, or read from the store."""
-        if name not in self.dissections:
-            from audit.features.discovery import discover  # heavy: torch
-
-            wanted = self._features(name)
-            written = self.spec.models[wanted.model]
-            self.dissections[name] = discover(
-                self.supply.model(wanted.model),
-                self.supply.probe(wanted.probe),
-                wanted,
-                folder=self.store.root / "features",
-                steps=written.steps,
-                guidance_scale=written.guidance_scale if wanted.prompts else 1.0,
-                batch_size=self.batch_size,
-                progress=self.progress.say,
-            )
-        return self.dissections[name]
+        self.warnings += _unlike(fill)
 
     def conclude(self, writing: RunFolder) -> None:
         """Measure, decide, render; the manifest then says that the run is over."""
@@ -292,7 +217,7 @@ class Job:
             self.supply,
             self.store,
             self.progress,
-            features=[self._record(*item) for item in self.dissections.items()],
+            features=self.arms.records(),
         )
         render(writing.path)
         status = "partial" if partial else "complete"
@@ -304,12 +229,16 @@ class Job:
         return os.path.relpath(root, writing.path)
 
 
-def _mixture(drawn_with: Counter[str]) -> Iterator[Warned]:
-    """Warn of a run that went on elsewhere: pixels then differ by more than seeds and arms."""
-    if len(drawn_with) > 1:
-        said = "; ".join(f"{count} with {what}" for what, count in sorted(drawn_with.items()))
-        message = f"images drawn on several devices or by several versions: {said}"
-        yield Warned(code="mixed_drawing", message=message)
+def _unlike(fill: Filling) -> Iterator[Warned]:
+    """Warn where pixels differ by more than seeds and arms."""
+    if fill.mixture:
+        yield Warned(code=MIXED_DRAWING, message=fill.mixture)
+    for arm, count in fill.contested.items():
+        message = (
+            "drawn by two processes at once, and not alike; the first of each was kept. The model"
+            " or the device does not draw the same twice"
+        )
+        yield Warned(code="nondeterministic_duplicate", message=message, count=count, arm=arm)
 
 
 def limited(requests: Sequence[Request], limit: int | None) -> Sequence[Request]:

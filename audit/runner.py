@@ -8,12 +8,13 @@ from typing import Any
 import yaml
 
 from audit import registry
-from audit.errors import IncompleteError, SpecError, unknown
+from audit.errors import IncompleteError, InputError, SpecError, unknown
 from audit.images.drawing import BATCH_SIZE
 from audit.interrupts import interruptible
-from audit.job import Job
+from audit.job import MIXED_DRAWING, Job
 from audit.notebook import Run
 from audit.progress import Progress, Silent
+from audit.redaction import redacted
 from audit.rendering import render
 from audit.spec.benchmark import Benchmark
 from audit.spec.component import Component
@@ -36,6 +37,7 @@ def run(
     batch_size: int | None = None,
     limit: int | None = None,
     fresh: bool = False,
+    strict: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """Run a benchmark, or go on with it, or just open it if it is finished.
@@ -49,11 +51,14 @@ def run(
         batch_size: Images drawn at a time; halved when memory runs out.
         limit: Draw only so many images an arm; the run is then marked partial.
         fresh: Write a new run folder even if there is one; images in the store are used again.
+        strict: Refuse images that were drawn on several devices or by several versions, which
+            are otherwise warned of.
         progress: Told what is being done.
 
     Raises:
         SpecError: there is no such benchmark, or a plugin cannot be used as it is asked to.
-        InputError: images, labels or weights are corrupt or do not fit.
+        InputError: images, labels or weights are corrupt or do not fit, or were drawn by unlike
+            means under `strict`.
         ResourceError: memory, disk, a device or the lock of the folder is not to be had.
         IncompleteError: too many images could not be drawn or read; the results are written all
             the same, and the next run tries those images again.
@@ -68,6 +73,7 @@ def run(
         supply=Supply(spec, spec.benchmarks[name], device),
         batch_size=batch_size or BATCH_SIZE,
         limit=limit,
+        strict=strict,
         progress=progress or Silent(),
     )
     return _finish(job, folder.place(Path(out), name, spec.digest(name), fresh=fresh))
@@ -149,7 +155,11 @@ def _finish(job: Job, path: Path) -> Run:
     job.check_attributes()
     made_of = job.made_of()
     if _is_finished(path, made_of):
-        return Run.open(path)
+        done = Run.open(path)
+        codes = {one["code"]: one["message"] for one in done.manifest["warnings"]}
+        if job.strict and MIXED_DRAWING in codes:
+            raise InputError(f"{path}: {codes[MIXED_DRAWING]}")
+        return done
     atomic.folder(job.store.root)
     manifest = {
         "benchmark": job.name,
@@ -163,8 +173,9 @@ def _finish(job: Job, path: Path) -> Run:
         "cache": os.path.relpath(job.store.root, path),
     }
     with interruptible(), RunFolder(path, manifest).written() as writing:
-        plain = yaml.safe_dump(job.spec.resolved(job.name), sort_keys=False, allow_unicode=True)
-        atomic.write(path / folder.SPEC, plain)
+        plain = redacted(job.spec.resolved(job.name))
+        written = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        atomic.write(path / folder.SPEC, written)
         job.fill(writing)
         job.conclude(writing)
     if job.too_many_missing:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from audit import registry
+from audit.errors import SpecError
 from audit.spec.benchmark import Benchmark
 from audit.spec.component import Component
 from audit.spec.spec import Spec
@@ -38,9 +39,18 @@ class Supply:
         return self._probes[key]
 
     def encoders(self) -> Iterable[Encoder]:
-        """Yield the encoders of the benchmark."""
+        """Yield the encoders of the benchmark.
+
+        Raises:
+            SpecError: one is called like a metric: `fid` alone means FID by every encoder.
+        """
         for component in self.benchmark.encoders:
-            yield self.build("encoders", component)
+            made: Encoder = self.build("encoders", component)
+            if made.name in registry.plugins("metrics"):
+                raise SpecError(
+                    f"encoder {component.name!r}: {made.name!r} is the name of a metric"
+                )
+            yield made
 
     def mitigation(self, component: Component, **found: Any) -> Mitigation:
         """Return a mitigation, given what it asks for by the names of its options."""

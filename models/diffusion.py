@@ -1,6 +1,7 @@
 """Any diffusers pipeline as a model: a folder, an embedded pipeline, or a repository of the hub.
 
-This module finds and checks what `models.pipeline` loads and draws with; it imports no torch.
+This module finds and checks what `models.loading` loads and `models.pipeline` draws with; it
+imports no torch.
 """
 
 import json
@@ -95,7 +96,8 @@ class DiffusionModel:
             InputError: the components do not fit together.
             ResourceError: there is no such device.
         """
-        from models.pipeline import PipelineModel, load  # heavy: torch and diffusers
+        from models.loading import load  # heavy: torch and diffusers
+        from models.pipeline import PipelineModel
 
         given = {name: self.chosen[name] for name in ("size", "negative_prompt")}
         loaded = {name: self.chosen[name] for name in ("variant", "dtype", "scheduler")}

@@ -1,75 +1,23 @@
 """A loaded diffusers pipeline that draws requests and lets its hookpoints be edited."""
 
 import inspect
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import numpy.typing as npt
 import torch
-import transformers
-from diffusers.utils import logging
 from torch import Tensor, nn
 
-from audit.errors import InputError, ResourceError, SpecError, unknown
+from audit.errors import InputError, SpecError, unknown
 from audit.types import Drawing, Edit, Moment, Request, State
+from models.hookpoints import TEXT, TRANSFORMERS, hookpoints, of_text, stream
 
 FLAT = 1.0
 """Standard deviation, in units of 1/255, below which an image shows nothing."""
-TEXT = "encoder_hidden_states"
-"""Hookpoint of what the text encoders hand the denoiser: [N, tokens, C], named as its argument."""
-_BLOCK = re.compile(r"(mid_block|(down|up)_blocks\.(\d+))(\.(attentions|resnets)\.\d+)?")
-_LAYER = re.compile(r"(single_)?transformer_blocks\.\d+")
-_TRANSFORMERS = frozenset(
-    {
-        "FluxTransformer2DModel",
-        "PixArtTransformer2DModel",
-        "SanaTransformer2DModel",
-        "SD3Transformer2DModel",
-    }
-)
-"""Those that can be edited: their blocks return the image alone or (text, image), and their
-pipelines guide in one call. Of others neither is sure: some return (image, text), or both as one
-tensor, and some guide in two calls. They are drawn with and not edited."""
-
-
-def load(
-    folder: Path, *, variant: str | None, dtype: str, scheduler: str | None, device: str
-) -> Any:
-    """Load the pipeline in `folder` onto a device, silent and ready to draw.
-
-    Raises:
-        SpecError: the scheduler does not exist or does not fit.
-        InputError: the components do not fit together.
-        ResourceError: there is no such device.
-    """
-    for library in (logging, transformers.utils.logging):
-        library.disable_progress_bar()
-        library.set_verbosity_error()
-    with _device_errors(device):
-        torch.empty(0, device=device)
-    read: Any = diffusers.DiffusionPipeline.from_pretrained
-    try:
-        pipe = read(
-            folder,
-            variant=variant,
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"{folder}: the pipeline cannot be loaded: {error}") from error
-    if scheduler is not None:
-        pipe.scheduler = _scheduler(scheduler, pipe)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
 
 
 class PipelineModel:
@@ -87,10 +35,19 @@ class PipelineModel:
         size: int | None = None,
         negative_prompt: str | None = None,
     ) -> None:
+        """Draw with a pipeline that is loaded.
+
+        Args:
+            pipe: Of diffusers.
+            size: Side of the images in pixels; its own if not given.
+            negative_prompt: What guidance leads away from.
+
+        Raises:
+            SpecError: it does not draw from a prompt or from noise, or takes no such option.
+        """
         accepted = inspect.signature(pipe.__call__).parameters
         self.pipe = pipe
         self.text_to_image = "prompt" in accepted
-        self._given: dict[str, Any] = {}
         self._requests: Sequence[Request] = ()
         name = type(pipe).__name__
         if "image" in accepted or not ({"prompt", "batch_size"} & set(accepted)):
@@ -101,24 +58,12 @@ class PipelineModel:
         self.denoiser: nn.Module = denoiser
         self.hookpoints = hookpoints(denoiser)
         if self.text_to_image and self.hookpoints:
-            self.hookpoints |= _text(denoiser)
+            self.hookpoints |= of_text(denoiser)
         self._ignores_guidance = (
             "true_cfg_scale" in accepted
             and getattr(denoiser.config, "guidance_embeds", None) is False
         )
-        if size is not None:
-            if not {"height", "width"} <= set(accepted):
-                raise SpecError(f"option 'size': {name} draws in one size only")
-            self._given |= {"height": size, "width": size}
-        if negative_prompt is not None:
-            if "negative_prompt" not in accepted:
-                raise SpecError(f"option 'negative_prompt': {name} takes none")
-            if "true_cfg_scale" in accepted:
-                raise SpecError(
-                    f"option 'negative_prompt': {name} heeds it under true_cfg_scale alone, which"
-                    " is not supported; leave it out"
-                )
-            self._given["negative_prompt"] = negative_prompt
+        self._given = _options(name, accepted, size, negative_prompt)
 
     def generate(self, requests: Sequence[Request]) -> Drawing:
         """Draw one image for each request, in order; out of memory is left to the caller."""
@@ -147,7 +92,7 @@ class PipelineModel:
                 or is called more than once a step.
         """
         if not self.hookpoints:
-            known = ", ".join(sorted(_TRANSFORMERS))
+            known = ", ".join(sorted(TRANSFORMERS))
             raise SpecError(
                 f"{type(self.denoiser).__name__} is drawn with and not edited: what its blocks"
                 f" return is not known (known: U-Nets, {known})"
@@ -169,7 +114,7 @@ class PipelineModel:
             timestep = float(torch.as_tensor(called).flatten()[0])
 
         def replace(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            x, put = _stream(output)
+            x, put = stream(output)
             edited = self._edit(x, edit, timestep)
             return output if edited is x else put(edited)
 
@@ -248,62 +193,25 @@ class PipelineModel:
         return pixels, getattr(drawn, "nsfw_content_detected", None) or [False] * len(batch)
 
 
-def _scheduler(name: str, pipe: Any) -> Any:
-    """Return the pipeline's scheduler turned into another class, of those it can turn into."""
-    fitting = {
-        kind.__name__: kind
-        for kind in pipe.scheduler.compatibles
-        if not hasattr(kind, "_backends")  # a placeholder for one whose package is missing
-    }
-    if name not in fitting:
-        raise SpecError(unknown("scheduler", name, fitting))
-    scheduler = fitting[name].from_config(pipe.scheduler.config)
-    seeded = "generator" in inspect.signature(scheduler.step).parameters
-    plain = isinstance(pipe, diffusers.DDPMPipeline)
-    if plain and not (seeded and float(scheduler.init_noise_sigma) == 1):
-        raise SpecError(f"scheduler {name} scales its input, which DDPMPipeline does not do")
-    return scheduler
-
-
-def hookpoints(denoiser: nn.Module) -> dict[str, int]:
-    """Return the blocks of a denoiser with their channels; the first is the default.
-
-    The default is `mid_block` in a U-Net and the middle block of a transformer. None of a
-    transformer that cannot be edited.
-    """
-    config: Any = denoiser.config
-    names = [name for name, _ in denoiser.named_modules()]
-    if hasattr(config, "block_out_channels"):
-        widths = list(config.block_out_channels)
-        of = {"down": widths, "up": widths[::-1]}
-        blocks = [match for name in names if (match := _BLOCK.fullmatch(name))]
-        blocks.sort(key=lambda match: not match[0].startswith("mid_block"))
-        return {m[0]: of[m[2]][int(m[3])] if m[2] else widths[-1] for m in blocks}
-    if type(denoiser).__name__ not in _TRANSFORMERS:
-        return {}
-    layers = [name for name in names if _LAYER.fullmatch(name)]
-    layers.insert(0, layers.pop(len(layers) // 2))
-    return dict.fromkeys(layers, config.num_attention_heads * config.attention_head_dim)
-
-
-def _text(denoiser: nn.Module) -> dict[str, int]:
-    """Return the hookpoint of the embedded prompts, if the denoiser is handed any."""
-    widths = ("cross_attention_dim", "joint_attention_dim", "caption_channels")
-    found = [getattr(denoiser.config, name, None) for name in widths]
-    width = next((width for width in found if isinstance(width, int)), None)
-    takes = TEXT in inspect.signature(denoiser.forward).parameters
-    return {TEXT: width} if takes and width is not None else {}
-
-
-def _stream(output: Any) -> tuple[Tensor, Any]:
-    """Return the image stream in a module's output, and how to put another in its place.
-
-    Blocks return a tensor, (image, skips), or, in joint transformers, (text, image).
-    """
-    if isinstance(output, Tensor):
-        return output, lambda x: x
-    at = 1 if len(output) == 2 and isinstance(output[1], Tensor) else 0
-    return output[at], lambda x: (*output[:at], x, *output[at + 1 :])
+def _options(
+    name: str, accepted: Collection[str], size: int | None, negative_prompt: str | None
+) -> dict[str, Any]:
+    """Return what is handed to every call of a pipeline that accepts the arguments given."""
+    given: dict[str, Any] = {}
+    if size is not None:
+        if not {"height", "width"} <= set(accepted):
+            raise SpecError(f"option 'size': {name} draws in one size only")
+        given |= {"height": size, "width": size}
+    if negative_prompt is not None:
+        if "negative_prompt" not in accepted:
+            raise SpecError(f"option 'negative_prompt': {name} takes none")
+        if "true_cfg_scale" in accepted:
+            raise SpecError(
+                f"option 'negative_prompt': {name} heeds it under true_cfg_scale alone, which is"
+                " not supported; leave it out"
+            )
+        given["negative_prompt"] = negative_prompt
+    return given
 
 
 @contextmanager
@@ -318,17 +226,6 @@ def _seeded(scheduler: Any, generators: list[torch.Generator]) -> Iterator[None]
         yield
     finally:
         del scheduler.step
-
-
-@contextmanager
-def _device_errors(device: str) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ResourceError(
-            f"device {device!r} cannot be used here: {reason}; see `bias-audit doctor`"
-        ) from error
 
 
 def _to_uint8(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from reports.charts import Chart, lines
 from reports.source import Source
 from reports.tables import Table
 from reports.thumbnails import Thumbnails
-from reports.words import number
+from reports.words import listed, number
 
 TOP, EXAMPLES, DRAWN = 4, 4, 2
 """Latents of a class that are shown with images, images of each, and latents drawn over steps."""
@@ -57,6 +57,8 @@ class Evidence:
     latents: tuple[Latent, ...]
     health: tuple[tuple[str, str, str], ...]
     """Name, value and what it means."""
+    left_out: str
+    """Which images nothing was learnt from; empty where all came out."""
     charts: tuple[Chart, ...]
     tables: tuple[Table, ...]
     missing: str
@@ -82,6 +84,7 @@ def evidence(source: Source, thumbnails: Thumbnails) -> Iterator[Evidence]:
             ranked=evidence_tables.ranked(features, proof),
             latents=tuple(_latents(features, proof, str(extra.get("images", "")), thumbnails)),
             health=tuple(_health(proof)),
+            left_out=_left_out(proof),
             charts=(
                 *_charts(f"features-{place}", features, proof),
                 *dose_charts.calibrations(f"features-{place}", extra.get("calibrations")),
@@ -147,6 +150,15 @@ def _health(proof: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "Found in", f"{proof['images']:,} images", f"of which {proof['read']:,} were read"
     if "probe" in proof:
         yield "Labelled by", str(proof["probe"]), "which is why another probe should judge as well"
+
+
+def _left_out(proof: Mapping[str, Any]) -> str:
+    """Say how many images of the discovery were left out of the evidence, and why."""
+    counts = proof.get("left_out") or {}
+    if not counts:
+        return ""
+    total, why = sum(counts.values()), listed([f"{n:,} {state}" for state, n in counts.items()])
+    return f"Left out of the evidence, since they did not come out: {total:,} images ({why})."
 
 
 def _charts(identifier: str, features: FeatureRecord, proof: Mapping[str, Any]) -> Iterator[Chart]:

@@ -6,7 +6,7 @@ reading at all; the page prints which, and how many there were to choose from.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,26 +191,17 @@ def _choose(
     def reading(arm: str, key: Key) -> _Reading | None:
         return read.get((arm, key), {}).get(attribute)
 
-    def move(arm: str) -> Callable[[Key], float]:
-        def distance(key: Key) -> float:
-            old, new = reading(arms[0], key), reading(arm, key)
-            if (
-                old is None
-                or new is None
-                or "" in (old.label, new.label)
-                or old.label == new.label
-            ):
-                return 0.0
-            both = old.probabilities, new.probabilities
-            return abs(both[0].get(old.label, 1.0) - both[1].get(old.label, 0.0))
-
-        return distance
+    def change(arm: str, key: Key) -> float:
+        """Return how much less likely the class of the baseline became; 0 where it is the same."""
+        old, new = reading(arms[0], key), reading(arm, key)
+        if old is None or new is None or "" in (old.label, new.label) or old.label == new.label:
+            return 0.0
+        return abs(old.probabilities.get(old.label, 1.0) - new.probabilities.get(old.label, 0.0))
 
     chosen = dict.fromkeys(keys[:LOT], "by lot")
     for arm in arms[1:]:
-        distance = move(arm)
-        changed = sorted((k for k in keys if distance(k) > 0), key=distance, reverse=True)
-        for key in changed[:CHANGED]:
+        by = {key: moved for key in keys if (moved := change(arm, key)) > 0}
+        for key in sorted(by, key=by.__getitem__, reverse=True)[:CHANGED]:
             chosen.setdefault(key, f"most changed by {arm}")
     sure = {k: r.top for k in keys if (r := reading(arms[0], k)) and r.status == "ok"}
     for key in sorted((k for k in sure if sure[k] == sure[k]), key=sure.__getitem__)[:UNSURE]:

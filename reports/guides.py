@@ -21,11 +21,11 @@ def caveat(source: Source, gate: GateEntry) -> str:
 
 def guided(source: Source, arm: str, attribute: str | None, probe: str | None) -> str:
     """Return the warning that a probe judges an arm that it guided; empty where it does not."""
-    # A warning names attribute and probe in its words alone; `audit.measuring.guides` has them.
-    follows = f" in {attribute}: where {probe} reads "
+    if probe is None:
+        return ""  # of images, which no probe reads
     for one in source.results.provenance.warnings:
-        known = one.code in {GUIDE_JUDGES, GUIDE_READS} and one.arm == arm
-        if known and follows in one.message:
+        about = (one.attribute in (attribute, None), one.probe in (probe, None))
+        if one.code in {GUIDE_JUDGES, GUIDE_READS} and one.arm == arm and all(about):
             return one.message
     return ""
 

@@ -128,13 +128,9 @@ def _reason(gate: GateEntry) -> str:
 
 def reason(gate: GateEntry) -> str:
     """Return why that is the verdict, its numbers written as those of its metric are."""
-    said = gate.reason
-    wording = "at most" if gate.side == "max" else "at least"
-    limit = f"limit {wording} {number(gate.limit, gate.metric)}"
-    if gate.bound is not None:
-        bound = f"bound is {number(gate.bound, gate.metric)}"
-        said = said.replace(f"bound is {gate.bound:.4g}", bound)
-    return said.replace(f"limit {wording} {gate.limit:g}", limit)
+    if gate.bound_side is None:
+        return gate.reason  # without a bound, or of results 1.2, which hold the sentence alone
+    return gate.because(number(gate.bound, gate.metric), number(gate.limit, gate.metric))
 
 
 def _count(n: int, noun: str) -> str:

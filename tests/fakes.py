@@ -15,6 +15,9 @@ from probes.constant import constant
 WOMEN = 0.25
 """Planted share of class 0, which the `constant` probe reads from the first pixel."""
 
+POISON = "poison"
+"""What a drawing that fails says, before the index of its image."""
+
 
 class Glyph:
     """Noise from the seed, with the planted class in the red of the first pixel."""
@@ -62,7 +65,7 @@ class Glyph:
             raise MemoryError
         for request in requests:
             if request.index in self.faults.get("fail_on", ()):
-                raise ValueError(f"poison {request.index}")
+                raise ValueError(f"{POISON} {request.index}")
             if request.index in self.faults.get("die_on", ()):
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -117,6 +120,17 @@ class Guided(Brighter):
 
 def guided():
     return Guided()
+
+
+class Misnamed:
+    """An encoder that calls itself like a metric."""
+
+    name = "fid"
+    fingerprint = "misnamed"
+
+
+def misnamed():
+    return Misnamed()
 
 
 def stranger(*, answer: str = "pixel"):

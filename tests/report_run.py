@@ -538,8 +538,8 @@ def _feature():
         "model": "a91c20", "sae": "5d2f77", "ranking": "integrated-gradients",
         "latents": latents, "effects": effects, "images": "discovery/images",
         "evidence": {
-            "images": 1024, "read": 1011, "shares": {"woman": 0.3, "man": 0.7},
-            "probe": "portraits",
+            "images": 1024, "read": 1011, "left_out": {"filtered": 8, "failed": 4},
+            "shares": {"woman": 0.3, "man": 0.7}, "probe": "portraits",
             "sae": {"latents": 1280, "k": 32, "fvu": [0.06, 0.05, 0.04, 0.04],
                     "l0": 32.0, "dead": 0.041, "duplicates": 0.002},
             "h_classifier": {"accuracy": [0.52 + 0.44 * s / 24 for s in range(25)], "chance": 0.5},

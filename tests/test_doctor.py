@@ -1,8 +1,12 @@
 """The doctor says what is there, finds what is damaged, and deletes only litter."""
 
+import os
+import signal
+
 import pytest
 
 from audit import doctor
+from audit.storage.scratch import resumable, unfinished, whole
 from audit.storage.store import Store, key
 
 
@@ -39,6 +43,34 @@ def test_damage_and_litter_are_found_and_collected(store):
         True,
         True,
     ]
+
+
+def test_recordings_and_searches_that_were_cut_off_are_found_and_collected(store):
+    for scratch, at in (
+        (resumable, "features"),
+        (whole, "features/a/sae"),
+        (resumable, "searches"),
+    ):
+        (store.root / at).mkdir(parents=True, exist_ok=True)
+        _killed(scratch, store.root / at / "made")
+    done = store.root / "features" / "a" / "features.json"
+    done.write_text("{}")
+    found = {finding.what: finding for finding in doctor.verify(store)}
+    # Of each a file of a megabyte, and a lock of those that others wait for.
+    assert found["left by killed runs"].found == "5 files, 3.0 MB"
+    assert doctor.collect(store) == 5
+    assert not list(unfinished(store.root))
+    assert done.is_file()
+    assert doctor.collect(store) == 0
+
+
+def _killed(scratch, folder):
+    """Make a folder half, in a process that dies there."""
+    if (child := os.fork()) == 0:
+        with scratch(folder) as begun:
+            (begun / "activations").write_bytes(bytes(10**6))
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def test_a_machine_is_described(store, monkeypatch):

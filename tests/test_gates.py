@@ -99,6 +99,8 @@ def test_holm_gives_the_surest_gate_the_strictest_level():
     assert sure.bound == pytest.approx(beta.ppf(0.025, 110, 91))
     assert (sure.p_adjusted, open_.p_adjusted) == pytest.approx((2 * sure.p, open_.p))
     assert (sure.verdict, open_.verdict) == ("pass", "inconclusive")
+    assert (sure.bound_side, open_.bound_side) == ("lower", "upper")
+    assert (sure.doubt, open_.doubt) == ("", "cannot tell at this number of images")
     assert sure.reason == "the 97.5 % lower bound is 0.4782, the limit at least 0.4"
 
 

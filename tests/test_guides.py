@@ -26,7 +26,8 @@ PORTRAITS, DLIB, HAIR = probe("portraits"), probe("dlib"), probe("hair", "hair")
 )
 def test_the_guide_among_the_judges_is_told(judges, code, remedy):
     (warned,) = warn_guided("steer", "gender", PORTRAITS, judges)
-    assert (warned.code, warned.arm) == (code, "steer")
+    assert (warned.code, warned.arm, warned.attribute) == (code, "steer", "gender")
+    assert judges[warned.probe] is PORTRAITS
     assert warned.message.endswith(f"counts as success; {remedy}")
 
 

@@ -32,7 +32,7 @@ LAYERS = [
     [FOUNDATION],
     # Plugins and reports never know each other: what they need of one another, they are given.
     [
-        "models.diffusion models.pipeline",
+        "models.diffusion models.loading models.pipeline models.hookpoints",
         "probes.*",
         "audit.encoders.*",
         "audit.mitigations.*",
@@ -40,7 +40,7 @@ LAYERS = [
     ],
     [SPEC],
     [STEPS],
-    ["audit.runner audit.job audit.conclusion audit.comparison.* audit.doctor"],
+    ["audit.runner audit.job audit.arms audit.conclusion audit.comparison.* audit.doctor"],
     ["audit.commands.* audit.console audit.cli audit.__main__", "models.portraits.*"],
 ]
 """From the bottom; a layer is made of groups, and a group of patterns. The first match counts."""

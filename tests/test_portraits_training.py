@@ -3,16 +3,20 @@
 from contextlib import suppress
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
 from torch import nn
 
+from models.portraits.dataset import Renders
 from models.portraits.redraw import redraw_from
-from models.portraits.train import architectures, objective
+from models.portraits.train import architectures, objective, planting
 from models.portraits.train.autoencoder import CHANNELS, Standardised, build
 from models.portraits.train.loop import cosine, follow, train
 from models.portraits.train.objective import Velocity, weight
+from models.portraits.train.planting import encode, encoded
 from models.portraits.train.reading import read
 
 
@@ -74,6 +78,24 @@ def test_latents_of_the_folded_autoencoder_are_standardised():
     assert latents.mean((0, 2, 3)).abs().max() < 0.05
     assert (latents.std((0, 2, 3)) - 1).abs().max() < 0.05
     assert torch.allclose(vae.decode(latents).sample, expected, atol=1e-4)
+
+
+def test_latents_are_kept_and_belong_to_their_pixels_and_their_autoencoder(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    renders, others = (
+        Renders(random.integers(0, 256, (3, 16, 16, 3), np.uint8), pd.DataFrame(index=range(3)))
+        for _ in range(2)
+    )
+    vae, again = build().eval(), build().eval()
+    latents = encode(renders, vae, tmp_path)
+    plain = encoded(renders.images, vae)
+    assert torch.equal(latents[0], plain.half())
+    assert not torch.equal(encode(others, vae, tmp_path), latents)
+    assert not torch.equal(encode(renders, again, tmp_path), latents)
+    assert len(list(tmp_path.iterdir())) == 3
+    monkeypatch.setattr(planting, "encoded", None)
+    assert torch.equal(encode(renders, vae, tmp_path), latents)
 
 
 def test_the_conditional_unet_can_start_from_the_unconditional_one():

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
@@ -16,8 +17,10 @@ from audit.errors import InputError
 from audit.storage import results_file
 from audit.storage.results import Results
 from reports.cards import cards
+from reports.evidence import evidence
 from reports.render import render
 from reports.source import Source
+from reports.thumbnails import Thumbnails
 
 EVIL = "<script>alert(1)</script>"
 HOSTILE = {
@@ -377,6 +380,20 @@ def test_features_bring_their_evidence(page, html):
     assert "When the latents fire" in page.text
     assert "orange marks where latent 911 is active" in html
     assert "Not held by this run" not in page.text
+    assert (
+        "Left out of the evidence, since they did not come out: 12 images (4 failed and 8"
+        " filtered)." in page.text
+    )
+
+
+def test_a_discovery_that_left_nothing_out_says_nothing_of_it(tmp_path):
+    source = Source.open(unconditional(tmp_path))
+    (features,) = source.results.features
+    proof = {**features.model_extra["evidence"], "left_out": {}}
+    whole = features.model_copy(update={"evidence": proof})
+    results = source.results.model_copy(update={"features": (whole,)})
+    (shown,) = evidence(replace(source, results=results), Thumbnails(None, 0))
+    assert shown.left_out == ""
 
 
 def test_hookpoint_stability_and_scale_are_accounted_for(page):

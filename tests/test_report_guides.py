@@ -5,7 +5,14 @@ from types import SimpleNamespace
 import pytest
 
 from audit.measuring.guides import warn_guided
-from audit.storage.results import Entry, GateEntry, Provenance, Results
+from audit.storage.results import (
+    GUIDE_JUDGES,
+    Entry,
+    GateEntry,
+    Provenance,
+    Results,
+    Warned,
+)
 from reports.markdown import markdown
 from reports.model_card import section
 from reports.render import page
@@ -14,8 +21,8 @@ from reports.verdicts import gate_rows, verdict
 
 GATE = GateEntry(
     id="g", metric="fd_debiased", attribute="gender", probe="portraits", arm="steer", side="max",
-    limit=0.15, value=0.05, ci_low=0.0, ci_high=0.13, bound=0.1212649, bound_level=0.95, p=0.007,
-    p_adjusted=0.007, family=1, n=384, verdict="pass",
+    limit=0.15, value=0.05, ci_low=0.0, ci_high=0.13, bound=0.1212649, bound_level=0.95,
+    bound_side="upper", p=0.007, p_adjusted=0.007, family=1, n=384, verdict="pass",
     reason="the 95 % upper bound is 0.1213, the limit at most 0.15",
 )  # fmt: skip
 
@@ -83,14 +90,54 @@ def test_shares_stand_probe_by_probe():
     assert "60.0\xa0%" in text
 
 
+def test_every_probe_that_guided_is_told_of_what_it_reads_itself():
+    gates = [
+        GATE.model_copy(update={"id": p, "probe": p}) for p in ("portraits", "strict", "dlib")
+    ]
+    judges = {"portraits": probe("portraits"), "strict": probe("portraits"), "dlib": probe("dlib")}
+    warned = warn_guided("steer", "gender", probe("portraits"), judges)
+    found = Results(
+        benchmark="b", arms=("none", "steer"), gates=gates,
+        provenance=Provenance(warnings=tuple(warned)),
+    )  # fmt: skip
+    caveats = [row.caveat for row in gate_rows(Source(found))]
+    assert "where portraits reads the result" in caveats[0]
+    assert "where strict reads the result" in caveats[1]
+    assert caveats[2] == ""
+
+
+def test_a_warning_that_names_no_probe_holds_for_all_of_the_arm():
+    old = Warned(code=GUIDE_JUDGES, message="steer follows its judge", arm="steer")
+    unread = {"id": "i", "metric": "fid@x", "attribute": None, "probe": None}
+    others = [{"id": "h", "arm": "suffix"}, unread]
+    arms = [GATE, *(GATE.model_copy(update=other) for other in others)]
+    found = Results(
+        benchmark="b", arms=("none", "steer"), gates=arms, provenance=Provenance(warnings=(old,))
+    )
+    assert [bool(row.caveat) for row in gate_rows(Source(found))] == [True, False, False]
+
+
 def test_a_reason_is_written_like_the_number_it_is_about():
     asked = GATE.model_copy(
         update={"metric": "obeyed", "side": "min", "limit": 0.9, "bound": 0.9634762,
-                "reason": "the 95 % lower bound is 0.9635, the limit at least 0.9"}
+                "bound_side": "lower"}
     )  # fmt: skip
     (row,) = gate_rows(source(asked))
-    assert row.reason == (
-        "The 95 % lower bound is 96.3\xa0%, the limit at least 90.0\xa0%. p = 0.007."
-    )
+    said = "The 95 % lower bound is 96.3\xa0%, the limit at least 90.0\xa0%."
+    assert row.reason == f"{said} p = 0.007."
     two = asked.model_copy(update={"family": 2})
-    assert next(gate_rows(source(two))).reason.endswith(" p = 0.007 after Holm over 2.")
+    assert next(gate_rows(source(two))).reason == f"{said} p = 0.007 after Holm over 2."
+    open_ = asked.model_copy(
+        update={"verdict": "inconclusive", "doubt": "cannot tell", "n_needed": 4000}
+    )
+    doubted = f"Cannot tell; t{said[1:-1]}; about 4,000 images an arm would decide. p = 0.007."
+    assert next(gate_rows(source(open_))).reason == doubted
+
+
+def test_a_reason_of_older_results_stands_as_it_was_written():
+    old = GATE.model_copy(update={"bound_side": None})
+    (row,) = gate_rows(source(old))
+    assert row.reason == "The 95 % upper bound is 0.1213, the limit at most 0.15. p = 0.007."
+    unread = {"bound": None, "reason": "no decision: the probe read no image", "p_adjusted": None}
+    (row,) = gate_rows(source(old.model_copy(update=unread)))
+    assert row.reason == "No decision: the probe read no image."

@@ -65,7 +65,7 @@ def test_no_nan_gets_in():
     [
         ({"measurements": [{"metric": "fd"}]}, r"measurements\[0\].value: Field required"),
         ({"arm": 1}, r"arm: Extra inputs are not permitted"),
-        ({"schema_version": "2.0.0"}, "schema_version 2.0.0; this suite reads 1.2.0"),
+        ({"schema_version": "2.0.0"}, "schema_version 2.0.0; this suite reads 1.3.0"),
         ({"schema_version": None}, "schema_version is missing"),
     ],
 )

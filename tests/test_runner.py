@@ -21,6 +21,7 @@ from audit.cli import main
 from audit.interrupts import Interrupted
 from audit.storage import atomic, folder
 from audit.storage.folder import Run
+from audit.storage.store import Store
 from audit.types import State
 from probes.constant import ConstantProbe
 
@@ -141,6 +142,54 @@ def test_a_run_that_went_on_elsewhere_is_warned_of(bias_audit, monkeypatch):
     assert found.code == "mixed_drawing"
     assert "5 with cpu, torch " in found.message
     assert "7 with cuda, torch " in found.message
+
+
+def test_strict_refuses_what_went_on_elsewhere(bias_audit, monkeypatch):
+    write_spec()
+    monkeypatch.setattr(Glyph, "device", "cpu", raising=False)
+    bias_audit("run", "--limit", 5)
+    monkeypatch.setattr(Glyph, "device", "cuda")
+    status, _, err = bias_audit("run", "--strict", "--batch-size", 6)
+    assert status == 3
+    assert "error: images drawn on several devices or by several versions: 5 with cpu" in err
+    assert bias_audit("run")[0] == 0, "without it the run goes on, and warns"
+    assert the_run().manifest["status"] == "complete"
+    status, _, err = bias_audit("run", "--strict")
+    assert status == 3
+    assert "5 with cpu" in err
+    assert the_run().manifest["status"] == "complete", "what was finished stays as it is"
+
+
+def test_an_image_drawn_twice_and_unlike_is_counted_and_the_first_is_read(bias_audit, monkeypatch):
+    """Another process, on a machine with a fault, commits three of the images a moment before."""
+    write_spec()
+    put = Store.put
+
+    def raced(store, key, record, content=b"", suffix=""):
+        if suffix == ".png" and len(list(store.blobs.rglob("*.png"))) < 3:
+            buffer = io.BytesIO()
+            Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(buffer, "PNG")
+            put(store, key, record, buffer.getvalue(), suffix)
+        return put(store, key, record, content, suffix)
+
+    monkeypatch.setattr(Store, "put", raced)
+    assert bias_audit("run")[0] == 0
+    run = the_run()
+    found = {w.code: (w.arm, w.count) for w in run.results.provenance.warnings}
+    assert found["nondeterministic_duplicate"] == ("none", 3)
+    first = run.images[run.images["sha256"].duplicated(keep=False)]
+    assert len(first) == 3
+    read = run.labels.set_index("index")["label"]
+    assert set(read[first["index"]]) == {"man"}, "7 is odd: pixels that were kept were read"
+
+
+def test_an_encoder_that_is_called_like_a_metric_is_refused(bias_audit):
+    encoder = {"name": "fakes:misnamed", "as": "fid"}
+    write_spec({"model": "fake", "images": 4, "mitigations": ["none"], "encoders": [encoder]})
+    status, _, err = bias_audit("run")
+    assert status == 2
+    assert "encoder 'fakes:misnamed': 'fid' is the name of a metric" in err
+    assert not draws()
 
 
 def test_a_judge_that_guided_is_warned_of_and_another_is_named(bias_audit):

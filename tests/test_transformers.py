@@ -8,9 +8,20 @@ from conftest import autoencoder as tiny_autoencoder
 
 from audit.errors import SpecError
 from audit.types import Request
-from models.pipeline import PipelineModel, hookpoints
+from models.hookpoints import hookpoints
+from models.pipeline import PipelineModel
 
-TEXT, TOKENS, PIXELS = 32, 12, 32
+TEXT, TOKENS, PIXELS, WIDTH = 32, 12, 32, 32
+"""Channels and tokens of a prompt, side of an image, and channels of every denoiser."""
+JOINT = {"joint_attention_dim": TEXT, "pooled_projection_dim": TEXT}
+"""How the transformers that run on image and text together are told of the prompt."""
+SHAPE = {
+    "sample_size": PIXELS // 2,
+    "in_channels": 4,
+    "num_layers": 2,
+    "attention_head_dim": 8,
+    "num_attention_heads": WIDTH // 8,
+}
 
 
 def requests(n, guidance=3.0):
@@ -46,10 +57,9 @@ def flux(**config):
         num_layers=2,
         num_single_layers=1,
         attention_head_dim=16,
-        num_attention_heads=2,
-        joint_attention_dim=TEXT,
-        pooled_projection_dim=TEXT,
+        num_attention_heads=WIDTH // 16,
         axes_dims_rope=[4, 4, 8],
+        **JOINT,
         **config,
     )
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
@@ -91,23 +101,13 @@ class Sana(Masked, diffusers.SanaPipeline):
     pass
 
 
-SHAPE = {
-    "sample_size": 16,
-    "in_channels": 4,
-    "num_layers": 2,
-    "attention_head_dim": 8,
-    "num_attention_heads": 4,
-}
-
-
 def sd3():
     denoiser = diffusers.SD3Transformer2DModel(
         **SHAPE,
+        **JOINT,
         out_channels=4,
-        caption_projection_dim=32,
-        joint_attention_dim=TEXT,
-        pooled_projection_dim=TEXT,
-        pos_embed_max_size=16,
+        caption_projection_dim=WIDTH,
+        pos_embed_max_size=PIXELS // 2,
     )
     encoders = [f"{kind}{i}" for kind in ("text_encoder", "tokenizer") for i in ("", "_2", "_3")]
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
@@ -118,7 +118,7 @@ def pixart():
     denoiser = diffusers.PixArtTransformer2DModel(
         **SHAPE,
         out_channels=8,
-        cross_attention_dim=32,
+        cross_attention_dim=WIDTH,
         caption_channels=TEXT,
         use_additional_conditions=False,
     )
@@ -130,9 +130,9 @@ def sana():
         **SHAPE,
         out_channels=4,
         patch_size=1,
-        num_cross_attention_heads=4,
-        cross_attention_head_dim=8,
-        cross_attention_dim=32,
+        num_cross_attention_heads=SHAPE["num_attention_heads"],
+        cross_attention_head_dim=SHAPE["attention_head_dim"],
+        cross_attention_dim=WIDTH,
         caption_channels=TEXT,
     )
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
@@ -157,14 +157,14 @@ def test_the_conditional_rows_of_the_image_stream_are_handed_over(make, tokens):
             with model.hooked(hookpoint, record):
                 model.generate(requests(2, guidance=guidance))
         seen = TOKENS if hookpoint == "encoder_hidden_states" else tokens
-        assert rows[1.0].shape == (2, seen, 32)
+        assert rows[1.0].shape == (2, seen, WIDTH)
         # At the first step the latents are the same noise, so the conditional rows must agree.
         torch.testing.assert_close(rows[1.0], rows[5.0])
 
 
 def test_the_image_stream_of_flux_is_edited():
     model = PipelineModel(flux(guidance_embeds=True), size=PIXELS)
-    assert set(model.hookpoints.values()) == {32}
+    assert set(model.hookpoints.values()) == {WIDTH}
     plain = model.generate(requests(2)).images
     for hookpoint in model.hookpoints:
         tokens = TOKENS if hookpoint == "encoder_hidden_states" else (PIXELS // 4) ** 2
@@ -176,7 +176,7 @@ def test_the_image_stream_of_flux_is_edited():
 
         with model.hooked(hookpoint, push):
             pushed = model.generate(requests(2)).images
-        assert shapes == [(0, (2, tokens, 32)), (1, (2, tokens, 32))]
+        assert shapes == [(0, (2, tokens, WIDTH)), (1, (2, tokens, WIDTH))]
         assert (pushed != plain).any()
 
 

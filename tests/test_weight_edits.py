@@ -182,6 +182,44 @@ def test_pushes_that_were_never_tried_are_not_taken(sd):
     assert float((found - original).norm()) == pytest.approx(probe.pushed[1], rel=1e-6)
 
 
+def test_a_search_that_was_cut_off_goes_on_and_one_that_ended_is_not_repeated(sd, tmp_path):
+    layer = next(iter(cross_attention(sd.pipeline.pipe.unet, 16).values()))
+    original = layer.weight.data.clone()
+
+    def searching(folder, probe):
+        made = uce(
+            target=EVEN, words=WORDS, concepts=["nurse"], probe=f"{__name__}:thermometer",
+            steps=1, images=16, tolerance=0.25, folder=folder,
+        )  # fmt: skip
+        made.search = ShareSearch(**{**vars(made.search), "probe": probe})
+        return made
+
+    def weights(mitigation):
+        with mitigation.applied(sd):
+            return layer.weight.data.clone()
+
+    def cut_off():
+        raise KeyboardInterrupt
+
+    straight = weights(searching(tmp_path / "straight", Thermometer(layer, original)))
+    first = Thermometer(layer, original)
+    first.share = lambda n: Thermometer.share(n) if n < 3 else cut_off()
+    with pytest.raises(KeyboardInterrupt):
+        weights(searching(tmp_path / "killed", first))
+    assert torch.equal(layer.weight.data, original)
+    second = Thermometer(layer, original)
+    second.share = lambda n: Thermometer.share(n + 2)
+    assert torch.equal(weights(searching(tmp_path / "killed", second)), straight)
+    assert len(second.pushed) == 1, "of three readings two were kept"
+    third = Thermometer(layer, original)
+    assert torch.equal(weights(searching(tmp_path / "killed", third)), straight)
+    assert third.pushed == []
+    (kept,) = (tmp_path / "killed").iterdir()
+    (kept / "pushes.json").write_text("[")
+    with pytest.raises(InputError, match="damaged search, remove it"):
+        weights(searching(tmp_path / "killed", third))
+
+
 def test_a_guide_may_have_options():
     by_name = rejection(target=EVEN, probe="constant")
     tuned = rejection(target=EVEN, probe={"name": "constant", "answer": "woman"})
@@ -201,16 +239,18 @@ def test_shares_are_of_images_that_came_out():
             return Drawing(np.zeros((len(requests), 4, 4, 3), np.uint8), states)
 
     search = ShareSearch(thermometer(), "gender", EVEN["gender"], 4, 1, 0.5, 0.2, 1, 1.0, 0)
-    shares, n = search.shares(Stopped(), "nurse")
-    assert (shares.tolist(), n) == ([0.0, 1.0], 2)
+    counts = search.counts(Stopped(), "nurse")
+    assert counts.tolist() == [0, 2]
+    assert search.lacking(counts).tolist() == [0.5, -0.5]
+    assert search.lacking(0 * counts).tolist() == [0, 0], "nothing read asks for nothing"
 
 
 def test_a_share_settles_by_its_interval_not_by_itself():
     search = ShareSearch(thermometer(), "gender", EVEN["gender"], 32, 1, 0.5, 0.2, 1, 1.0, 0)
-    half = np.array([0.5, 0.5])
-    assert search.settled(half, 32)
-    assert not search.settled(half, 16), "an even split of 16 may come from shares .27 to .73"
-    assert not search.settled(np.zeros(2), 0)
+    half = np.array([1, 1])
+    assert search.settled(16 * half)
+    assert not search.settled(8 * half), "an even split of 16 may come from shares .27 to .73"
+    assert not search.settled(0 * half)
     seeds = {search._request(c, "p", i).seed for c in ("nurse", "cook") for i in range(50)}
     assert len(seeds) == 100
 

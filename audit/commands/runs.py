@@ -43,6 +43,9 @@ def run(
     batch_size: BatchSize = "auto",
     limit: Annotated[int | None, typer.Option(min=1, help="Images an arm; a partial run.")] = None,
     no_resume: Annotated[bool, typer.Option("--no-resume", help="A new run folder.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse images of several devices or versions.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only plan.")] = False,
     offline: Offline = False,
     inconclusive: Inconclusive = "fail",
@@ -83,6 +86,7 @@ def run(
         batch_size=size,
         limit=limit,
         fresh=no_resume,
+        strict=strict,
         progress=console(ctx),
     )
     gates = 0

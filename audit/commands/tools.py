@@ -39,19 +39,14 @@ def discover(
         known = [found.features[name].attribute for name in sets]
         raise SpecError(f"no feature set: {unknown('attribute', attribute, known)}")
     go_offline(offline)
-    from audit.job import Job
+    from audit.arms import Arms
     from audit.storage.store import Store as Blobs
     from audit.storage.store import default_root
     from audit.supply import Supply
 
-    job = Job(
-        spec=found,
-        name=benchmark,
-        store=Blobs(store or default_root(found.folder)),
-        supply=Supply(found, found.benchmarks[benchmark], device),
-        progress=console(ctx),
-    )
-    dissection = job.dissection(name)
+    supply = Supply(found, found.benchmarks[benchmark], device)
+    blobs = Blobs(store or default_root(found.folder))
+    dissection = Arms(supply, blobs, progress=console(ctx)).dissection(name)
     features = dissection.features
     rows = [["class", "rank", "latent", "effect"]]
     for class_, latents in features.latents.items():

@@ -83,13 +83,7 @@ def discover(
     wanted = study.wanted
     drawn = (SCHEME, study.drawing, wanted.images, wanted.hookpoint)
     sae = given.fingerprint if given else fingerprint(wanted.sae.model_dump_json(), TOKENS)
-    ranking = (wanted.ranking.name, sorted(wanted.ranking.options.items()), wanted.top)
-    tried = choice and tuple(candidate.hookpoint for candidate in choice.candidates)
-    asked = (
-        EVIDENCE, wanted.attribute, ranking, wanted.baseline, tuple(scales), wanted.stability,
-        tried,
-    )  # fmt: skip
-    found_in = folder / fingerprint(*drawn, sae, *asked)
+    found_in = folder / fingerprint(*drawn, sae, *_asked(wanted, scales, choice))
     if (found_in / dissection.FILE).is_file():
         return dissection.load(found_in)
     recorded = _recorded(study, folder / fingerprint(*drawn), f"sae-{sae}", given, progress)
@@ -100,11 +94,19 @@ def discover(
             found = replace(found, evidence={**found.evidence, "hookpoints": choice.plain()})
         if scales:
             progress(f"dose-response of {wanted.attribute} over {len(scales)} scales")
-            # The same prompts under every scale, with seeds of its own.
-            doses = {scale: study.requests(f"doses/{scale:g}", DOSE_IMAGES) for scale in scales}
-            found = with_doses(model, probe, found, doses, batch_size)
+            found = _dosed(study, found, scales)
         found.save(scratch)
     return replace(found, folder=found_in)
+
+
+def _asked(
+    wanted: Features, scales: Sequence[float], choice: hookpoints.Choice | None
+) -> tuple[object, ...]:
+    """Return what a dissection hangs on besides its recording and its SAE."""
+    ranking = (wanted.ranking.name, sorted(wanted.ranking.options.items()), wanted.top)
+    tried = choice and tuple(candidate.hookpoint for candidate in choice.candidates)
+    of_wanted = (wanted.attribute, ranking, wanted.baseline)
+    return (EVIDENCE, *of_wanted, tuple(scales), wanted.stability, tried)
 
 
 def _placed(
@@ -119,6 +121,13 @@ def _placed(
     choice = hookpoints.choose(study, folder / fingerprint(*made_of))
     wanted = study.wanted.model_copy(update={"hookpoint": choice.chosen})
     return replace(study, wanted=wanted), choice
+
+
+def _dosed(study: Study, found: Dissection, scales: Sequence[float]) -> Dissection:
+    """Return a dissection with what the probe reads under each scale, on seeds of its own."""
+    # The same prompts under every scale.
+    doses = {scale: study.requests(f"doses/{scale:g}", DOSE_IMAGES) for scale in scales}
+    return with_doses(study.model, study.probe, found, doses, study.batch_size)
 
 
 def _check_width(sae: SAE, study: Study) -> None:

@@ -7,7 +7,7 @@ read as. Folded with an SAE's decoder it says what each latent does to each clas
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -125,37 +125,51 @@ def fit(
     if counts.amin() < 2:
         scarce = classes[int(counts.amin(0).argmin())]
         raise InputError(f"too few images read as {scarce!r} to learn from: draw more to discover")
-    learnt, tested = labels[~held_out], labels[held_out]
-    means = one_hot(learnt, len(classes)).T / counts[1][:, None]
-    apart = means - means.mean(0)
-    weights, biases, accuracy, directions = [], [], [], []
-    for step in range(steps):
-        gram = torch.zeros(len(learnt), len(learnt), dtype=torch.float64)
-        for part in columns(step):
-            gram += _products(part[~held_out])
-        mix, bias = _head(gram, learnt, counts[1], penalty)
-        found, logits = [], bias
-        for part in columns(step):
-            centre = part[~held_out].mean(0)
-            sums = torch.cat([mix, apart]).to(part.device) @ (part[~held_out] - centre)
-            weight = sums[: len(classes)]
-            logits = logits + ((part[held_out] - centre) @ weight.T).cpu()
-            bias = bias - (weight @ centre).cpu()
-            found.append(sums.cpu())
-        guess = logits.argmax(1)
-        recalls = [(guess == k)[tested == k].float().mean() for k in range(len(classes))]
-        weight, direction = arranged(torch.cat(found, dim=1)).chunk(2)
-        weights.append(weight)
-        biases.append(bias)
-        accuracy.append(float(torch.stack(recalls).mean()))
-        directions.append(direction)
-    return HClassifier(
-        tuple(classes),
-        torch.stack(weights),
-        torch.stack(biases),
-        tuple(accuracy),
-        torch.stack(directions),
+    fitted = (
+        _step(partial(columns, s), labels, counts[1], held_out, penalty) for s in range(steps)
     )
+    sums, biases, accuracy = zip(*fitted, strict=True)
+    weights, directions = torch.stack([arranged(of) for of in sums]).chunk(2, dim=1)
+    return HClassifier(tuple(classes), weights, torch.stack(biases), accuracy, directions)
+
+
+def _step(
+    parts: Callable[[], Iterable[Tensor]],
+    labels: Tensor,
+    counts: Tensor,
+    held_out: Tensor,
+    penalty: float,
+) -> tuple[Tensor, Tensor, float]:
+    """Fit the head of one step, and measure it on the images that are held out.
+
+    Args:
+        parts: Gives the activations in parts [N, any], every time it is asked.
+        labels: [N].
+        counts: [K] images of each class that are learnt from.
+        held_out: [N].
+        penalty: As in `fit`.
+
+    Returns:
+        Weights, and below them directions, [2 K, D]; biases [K]; and the accuracy.
+    """
+    learnt, tested = labels[~held_out], labels[held_out]
+    gram = torch.zeros(len(learnt), len(learnt), dtype=torch.float64)
+    for part in parts():
+        gram += _products(part[~held_out])
+    mix, bias = _head(gram, learnt, counts, penalty)
+    means = one_hot(learnt, len(counts)).T / counts[:, None]
+    of_images = torch.cat([mix, means - means.mean(0)])
+    found, logits = [], bias
+    for part in parts():
+        centre = part[~held_out].mean(0)
+        sums = of_images.to(part.device) @ (part[~held_out] - centre)
+        weight = sums[: len(counts)]
+        logits = logits + ((part[held_out] - centre) @ weight.T).cpu()
+        bias = bias - (weight @ centre).cpu()
+        found.append(sums.cpu())
+    guess = logits.argmax(1)
+    recalls = [(guess == k)[tested == k].float().mean() for k in range(len(counts))]
+    return torch.cat(found, dim=1), bias, float(torch.stack(recalls).mean())
 
 
 def _products(part: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from audit.errors import InputError
 from audit.images.classification import Reader, classify
 from audit.images.generation import Batch
 from audit.images.overlap import overlapped
@@ -24,11 +25,22 @@ MISSING = (State.FAILED, State.UNREADABLE)
 class Filling:
     """Writes both tables and counts what goes through."""
 
-    def __init__(self, images: Writer, labels: Writer, root: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        images: Writer,
+        labels: Writer,
+        root: Path,
+        progress: Progress,
+        *,
+        strict: bool = False,
+    ) -> None:
         self.root = root
+        self.strict = strict
         self.states = Counter[State]()
         self.drawn_with = Counter[str]()
         """Images by the device and libraries that drew them, as far as that is known."""
+        self.contested = Counter[str]()
+        """Images by arm that another process drew at the same time, and otherwise."""
         self._failed_readings = 0
         self._images = images
         self._labels = labels
@@ -48,6 +60,14 @@ class Filling:
         return self._failed_readings / max(self.states.total(), 1)
 
     @property
+    def mixture(self) -> str:
+        """What the images were drawn with, in words; empty where that is one and the same."""
+        if len(self.drawn_with) < 2:
+            return ""
+        said = "; ".join(f"{n} with {what}" for what, n in sorted(self.drawn_with.items()))
+        return f"images drawn on several devices or by several versions: {said}"
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Median seconds that an image of an arm took to draw, by arm."""
         return {arm: round(median(times), 4) for arm, times in self._seconds.items()}
@@ -55,7 +75,11 @@ class Filling:
     def add_batches(
         self, batches: Iterable[Batch], readers: Sequence[Reader], store: Store
     ) -> None:
-        """Read the images of batches while the next batch is made, and add their rows."""
+        """Read the images of batches while the next batch is made, and add their rows.
+
+        Raises:
+            InputError: under `strict`, images are drawn by unlike means.
+        """
 
         def read(batch: Batch) -> tuple[Batch, list[dict[str, Any]]]:
             return batch, list(classify(batch, readers, store))
@@ -68,6 +92,9 @@ class Filling:
                     self._seconds.setdefault(record.arm, []).append(record.seconds)
             known = (record.drawn_with for record in batch.records)
             self.drawn_with.update(filter(None, known))
+            if self.strict and self.mixture:
+                raise InputError(self.mixture)
+            self.contested.update(record.arm for record in batch.records if record.contested)
             self._failed_readings += _failed_readings(batch, rows)
             states = Counter(record.status for record in batch.records)
             self.states += states
@@ -106,7 +133,12 @@ def _failed_readings(batch: Batch, rows: Sequence[Mapping[str, Any]]) -> int:
 
 @contextmanager
 def filling(
-    folder: Path, classes: Iterable[str], root: Path, progress: Progress
+    folder: Path,
+    classes: Iterable[str],
+    root: Path,
+    progress: Progress,
+    *,
+    strict: bool = False,
 ) -> Iterator[Filling]:
     """Yield what fills the tables of a run folder; they appear when the block ends well.
 
@@ -115,9 +147,10 @@ def filling(
         classes: Of all attributes, in order: columns of the table of labels.
         root: Folder that the paths of images start from.
         progress: Told of every batch.
+        strict: Whether images that were drawn by unlike means are refused.
     """
     with (
         tables.writing(folder / IMAGES, tables.IMAGES) as images,
         tables.writing(folder / LABELS, tables.labels(classes)) as labels,
     ):
-        yield Filling(images, labels, root, progress)
+        yield Filling(images, labels, root, progress, strict=strict)

@@ -40,6 +40,8 @@ class ImageRecord:
     whenever and wherever it is made."""
     drawn_with: str = ""
     """Device and libraries; "" where it is not known. No part of the table either."""
+    contested: bool = False
+    """Whether it came out otherwise here than in the process that kept it. No part either."""
 
     def row(self, root: Path) -> dict[str, Any]:
         """Return the row, with a path relative to `root`."""
@@ -91,7 +93,8 @@ def generate(
     def keep(work: tuple[Sequence[Request], dict[Request, Blob], list[Drawn]]) -> Batch:
         batch, kept, drawn = work
         kept |= {one.request: commit(store, arm, one) for one in drawn if one.request not in kept}
-        at_hand = {one.request: one.image for one in drawn}
+        # What another process kept is read from its file, whatever was drawn here.
+        at_hand = {one.request: one.image for one in drawn if not kept[one.request].contested}
         records = tuple(_record(arm, request, kept.get(request)) for request in batch)
         return Batch(records, tuple(map(at_hand.get, batch)), cached=len(batch) - len(drawn))
 
@@ -123,6 +126,7 @@ def _record(arm: Arm, request: Request, blob: Blob | None) -> ImageRecord:
         status=State(blob.record["status"]) if blob else State.FAILED,
         seconds=blob.record.get("seconds") if blob else None,
         drawn_with=blob.record.get("drawn_with", "") if blob else "",
+        contested=blob.contested if blob else False,
     )
 
 

@@ -9,7 +9,7 @@ from audit.types import Probe
 def warn_guided(
     arm: str, attribute: str, guide: Probe, judges: Mapping[str, Probe]
 ) -> Iterator[Warned]:
-    """Yield a warning where one of the judges is the probe that a mitigation followed.
+    """Yield a warning for each of the judges that is the probe that a mitigation followed.
 
     Args:
         arm: The arm that the mitigation makes.
@@ -19,13 +19,14 @@ def warn_guided(
     """
     readers = {name: probe for name, probe in judges.items() if attribute in probe.classes}
     same = [name for name, probe in readers.items() if probe.name == guide.name]
-    if not same:
-        return
-    code = GUIDE_JUDGES if same[0] == next(iter(readers)) else GUIDE_READS
     others = [name for name in readers if name not in same]
     remedy = f"believe {' and '.join(others)}" if others else "add a probe that did not guide it"
-    message = (
-        f"{arm} follows {guide.name} in {attribute}: where {same[0]} reads the result, what it"
-        f" misreads counts as success; {remedy}"
-    )
-    yield Warned(code=code, message=message, arm=arm)
+    for name in same:
+        yield Warned(
+            code=GUIDE_JUDGES if name == next(iter(readers)) else GUIDE_READS,
+            message=f"{arm} follows {guide.name} in {attribute}: where {name} reads the result,"
+            f" what it misreads counts as success; {remedy}",
+            arm=arm,
+            attribute=attribute,
+            probe=name,
+        )

@@ -55,16 +55,13 @@ def entry(claim: Claim, adjusted: float, family: int, alpha: float, level: float
     verdict: Verdict = claim.verdict if sure else "inconclusive"
     if verdict == "pass" and claim.reason:
         verdict = "inconclusive"
-    bound = None
-    if claim.scored and claim.scored.bounds and np.isfinite(claim.p):
-        lower, upper = claim.scored.bounds(level)
-        bound = upper if (claim.verdict == "pass") == (claim.side == "max") else lower
+    bound, end = _bound(claim, level)
     blocked = not sure and claim.p <= 1 - level
     needed = None
     in_doubt = verdict == "inconclusive" and not blocked and not (sure and claim.reason)
     if in_doubt and row and bound is not None:
         needed = images_needed(row, bound, claim.limit, level)
-    return GateEntry(
+    found = GateEntry(
         id=_id(claim),
         metric=row.metric if row else claim.gate.metric,
         attribute=claim.gate.attribute,
@@ -77,7 +74,8 @@ def entry(claim: Claim, adjusted: float, family: int, alpha: float, level: float
         value=row.value if row else None,
         ci_low=row.ci_low if row else None,
         ci_high=row.ci_high if row else None,
-        bound=None if bound is None else number(bound),
+        bound=bound,
+        bound_side=end,
         bound_level=level if bound is not None else None,
         p=claim.p if np.isfinite(claim.p) else None,
         p_adjusted=adjusted if np.isfinite(adjusted) else None,
@@ -86,8 +84,21 @@ def entry(claim: Claim, adjusted: float, family: int, alpha: float, level: float
         n_needed=needed,
         baseline_value=claim.baseline,
         verdict=verdict,
-        reason=_reason(claim, verdict, bound, level, needed, blocked=blocked),
+        doubt=_doubt(claim, bound, blocked=blocked) if verdict == "inconclusive" else "",
+        reason="",
     )
+    said = found.because("" if bound is None else f"{bound:.4g}", f"{claim.limit:g}")
+    return found.model_copy(update={"reason": said})
+
+
+def _bound(claim: Claim, level: float) -> tuple[float | None, Literal["lower", "upper"] | None]:
+    """Return the bound that decides on a claim, and which one it is; None where it has none."""
+    if not (claim.scored and claim.scored.bounds and np.isfinite(claim.p)):
+        return None, None
+    lower, upper = claim.scored.bounds(level)
+    above = (claim.verdict == "pass") == (claim.side == "max")
+    bound = number(upper if above else lower)
+    return bound, None if bound is None else "upper" if above else "lower"
 
 
 def images_needed(row: Measurement, bound: float, limit: float, level: float) -> int | None:
@@ -113,35 +124,16 @@ def _id(claim: Claim) -> str:
     return "-".join(part for part in parts if part)
 
 
-def _reason(
-    claim: Claim,
-    verdict: str,
-    bound: float | None,
-    level: float,
-    needed: int | None,
-    *,
-    blocked: bool,
-) -> str:
-    """Say in one sentence why.
+def _doubt(claim: Claim, bound: float | None, *, blocked: bool) -> str:
+    """Say what stands against a decision.
 
     A gate is blocked where its bound would decide, were not a surer one undecided: Holm goes from
     the surest on and stops at the first that is open.
     """
-    wording = "at most" if claim.side == "max" else "at least"
-    if bound is None or np.isinf(bound):
-        if verdict == "fail":
-            return f"the value is infinite and the limit is {wording} {claim.limit:g}"
-        return f"no decision: {claim.reason}"
-    end = "upper" if (claim.verdict == "pass") == (claim.side == "max") else "lower"
-    said = (
-        f"the {100 * level:.4g} % {end} bound is {bound:.4g}, the limit {wording} {claim.limit:g}"
-    )
-    if verdict == "inconclusive" and claim.reason:
-        return f"no pass: {claim.reason}; {said}"
-    if verdict == "inconclusive" and blocked:
-        return f"undecided since a surer gate tested together with it is undecided; {said}"
-    if verdict == "inconclusive":
-        images = "images of this prompt" if claim.gate.prompt else "images an arm"
-        about = f"; about {needed:,} {images} would decide" if needed else ""
-        return f"cannot tell at this number of images: {said}{about}"
-    return said
+    if bound is None:
+        return f"no decision: {claim.reason or 'no bound can be given at this number of images'}"
+    if claim.reason:
+        return f"no pass: {claim.reason}"
+    if blocked:
+        return "undecided since a surer gate tested together with it is undecided"
+    return "cannot tell at this number of images"

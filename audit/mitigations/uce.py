@@ -6,28 +6,37 @@ weights, as the released code does, loses what was to be preserved.
 
 What a search finds hangs on how many images are read as each class, and on nothing finer: images
 that differ in rounding, drawn on another device or in other batches, give the same pushes, unless
-one of them is read otherwise. Every process that has images to draw searches anew.
+one of them is read otherwise. It is kept beside the images: no process searches again, and one
+that dies leaves what it read to the next.
 """
 
+import json
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from audit.errors import SpecError, unknown
+from audit.errors import InputError, SpecError, unknown
 from audit.features.concept_edit import cross_attention, edited, swapped
 from audit.features.prompt_embeddings import embed
 from audit.features.stock_pipeline import stable_diffusion
 from audit.images.wording import worded
 from audit.mitigations.guide import guide
-from audit.mitigations.share_search import ShareSearch
+from audit.mitigations.share_search import Noted, ShareSearch
+from audit.storage import atomic
+from audit.storage.scratch import resumable
 from audit.storage.weights import fingerprint
 from audit.types import Floats, Model
 
+COUNTS, PUSHES = "counts.json", "pushes.json"
+"""What a search has read so far, and what it came to."""
 log = logging.getLogger(__name__)
 
 
@@ -43,13 +52,18 @@ class ConceptEditing:
         *,
         pushes: Floats | None = None,
         search: ShareSearch | None = None,
+        folder: Path | None = None,
     ) -> None:
-        """Make an edit of pushes α [concepts, classes] that are given, or searched for."""
+        """Make an edit of pushes α [concepts, classes] that are given, or searched for.
+
+        What a search finds is kept in a folder inside `folder`; nowhere if that is not given.
+        """
         self.concepts = tuple(concepts)
         self.words = dict(words)
         self.preserve = tuple(preserve)
         self.ridge = ridge
         self.search = search
+        self.folder = folder
         self.probe = search.probe if search else None
         """Reads the shares that pushes follow; None where pushes are given."""
         self.attribute = search.attribute if search else None
@@ -67,6 +81,7 @@ class ConceptEditing:
 
         Raises:
             SpecError: the model is not like Stable Diffusion 1 or 2.
+            InputError: what is kept of a search is damaged.
         """
         pipe = stable_diffusion(model, "uce")
         if model.fingerprint not in self._weights:
@@ -95,21 +110,37 @@ class ConceptEditing:
         return {concept: dict(zip(self.words, row, strict=True)) for concept, row in rows}
 
     def _found(self, model: Model) -> Floats:
+        """Return the pushes of a search: of one that ended before, or of one that goes on.
+
+        Raises:
+            InputError: what is kept of it is damaged.
+        """
+        kept = tempfile.TemporaryDirectory() if self.folder is None else nullcontext(self.folder)
+        with kept as place:
+            home = Path(place) / f"uce-{fingerprint(self.fingerprint, model.fingerprint)}"
+            with resumable(home) as begun:
+                if begun is not None:
+                    pushes = self._searched(model, Noted(begun / COUNTS))
+                    atomic.write(begun / PUSHES, json.dumps(pushes.tolist()) + "\n")
+            try:
+                return np.array(json.loads((home / PUSHES).read_text("utf-8")), float)
+            except (OSError, ValueError) as error:
+                raise InputError(f"{home}: damaged search, remove it: {error}") from error
+
+    def _searched(self, model: Model, noted: Noted) -> Floats:
         """Return pushes that bring every concept to the target, or the last that were tried."""
         assert self.search is not None
         pipe, search = stable_diffusion(model, "uce"), self.search
-        wanted = np.array(list(search.target.values()))
         pushes = np.zeros((len(self.concepts), len(self.words)))
         for last in reversed(range(search.rounds)):
             with swapped(_layers(pipe), self.weights(pipe, pushes)):
                 # All of them: the pushes of one concept move the others too.
-                read = [search.shares(model, concept) for concept in self.concepts]
-            left = [i for i, found in enumerate(read) if not search.settled(*found)]
+                read = [noted.next(partial(search.counts, model, c)) for c in self.concepts]
+            left = [i for i, counts in enumerate(read) if not search.settled(counts)]
             if not left or not last:
                 break
             for i in left:
-                shares, n = read[i]
-                pushes[i] += search.rate * (wanted - shares) * (n > 0)
+                pushes[i] += search.rate * search.lacking(read[i])
         return pushes
 
 
@@ -131,6 +162,7 @@ def uce(
     guidance_scale: float = 7.5,
     device: str = "cpu",
     seed: int = 0,
+    folder: str | Path | None = None,
 ) -> ConceptEditing:
     """Edit concepts of a text-to-image model like Stable Diffusion 1 and 2 towards the target.
 
@@ -153,6 +185,7 @@ def uce(
         guidance_scale: Of the images drawn.
         device: Of the probe.
         seed: Of the images drawn.
+        folder: Where a search is kept, so that it is made once; given by the run.
 
     Raises:
         SpecError: an option is out of range, or a concept, class or attribute is unknown.
@@ -170,7 +203,8 @@ def uce(
         reader, attribute, target[attribute], images, rounds, rate, tolerance, steps,
         guidance_scale, seed,
     )  # fmt: skip
-    return ConceptEditing(concepts, said, preserve, ridge, search=search)
+    place = None if folder is None else Path(folder)
+    return ConceptEditing(concepts, said, preserve, ridge, search=search, folder=place)
 
 
 def _given(

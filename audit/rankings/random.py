@@ -20,6 +20,7 @@ def random(*, seed: int = 0) -> Ranking:
     effects_of = integrated_gradients()
 
     def rank(codes: Iterator[StepCodes]) -> Floats:
+        """Return the effects [K, L] of integrated gradients, at other latents of like mass."""
         mass = np.zeros(0)
 
         def weighed() -> Iterator[StepCodes]:

@@ -182,6 +182,17 @@ class _Reader:
         self.overflown = False
 
     def value(self, node: yaml.Node, where: Where) -> Any:
+        """Return the plain value of a node, and note its place; mistakes are reported instead.
+
+        An alias is read anew wherever it stands, so what a bomb expands to is counted here.
+
+        Args:
+            node: As the YAML library composes it.
+            where: Its path from the top of the document.
+
+        Returns:
+            A dict, list or scalar; `Unreadable` in the place of what is refused.
+        """
         mark = self._mark(node)
         self.document.marks[where] = mark
         self.values += 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from audit.errors import InputError, ResourceError
+from audit.redaction import redacted
 from audit.storage import atomic
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class RunFolder:
     def update(self, **entries: Any) -> None:
         """Change entries of `run.json`, and write it."""
         self.manifest |= entries
-        plain = json.dumps(self.manifest, indent=1, sort_keys=True, allow_nan=False)
+        plain = json.dumps(redacted(self.manifest), indent=1, sort_keys=True, allow_nan=False)
         atomic.write(self.path / MANIFEST, plain + "\n")
 
 

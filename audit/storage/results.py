@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = "1.2.0"
+SCHEMA_VERSION = "1.3.0"
 """Semantic: a reader of 1.x reads every 1.y."""
 
 Number = float | None
@@ -177,6 +177,8 @@ class GateEntry(Record):
     bound: Number
     """One-sided bound at the level that the family of gates leaves this one."""
     bound_level: Number
+    bound_side: Literal["lower", "upper"] | None = None
+    """Which end `bound` is; None without one, and in results of 1.2."""
     p: Number
     """One-sided, of lying beyond the limit."""
     p_adjusted: Number
@@ -190,7 +192,22 @@ class GateEntry(Record):
     """
     baseline_value: Number = None
     verdict: Literal["pass", "fail", "inconclusive"]
+    doubt: str = ""
+    """Why nothing is decided, without the numbers of the gate; empty where it is decided."""
     reason: str
+    """The doubt, the numbers that the verdict rests on, and what would decide."""
+
+    def because(self, bound: str, limit: str) -> str:
+        """Return the reason in one sentence, with its two numbers as the reader writes them."""
+        wording = f"the limit {'at most' if self.side == 'max' else 'at least'} {limit}"
+        if self.bound_side is None:
+            return self.doubt or f"the value is infinite, {wording}"
+        said = f"the {100 * (self.bound_level or 0):.4g} % {self.bound_side} bound is {bound}"
+        parts = [self.doubt, f"{said}, {wording}"]
+        if self.n_needed is not None:
+            images = "images of this prompt" if self.prompt else "images an arm"
+            parts.append(f"about {self.n_needed:,} {images} would decide")
+        return "; ".join(part for part in parts if part)
 
 
 class FeatureRecord(BaseModel):
@@ -239,6 +256,9 @@ class Warned(Record):
     message: str
     count: int = 1
     arm: str | None = None
+    attribute: str | None = None
+    probe: str | None = None
+    """None, as in all results of 1.2: of no one probe, so whichever is asked about."""
 
 
 class Provenance(BaseModel):

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audit.errors import InputError
+from audit.redaction import redacted
 from audit.storage import atomic
 from audit.storage.results import SCHEMA_VERSION, Results
 
@@ -23,7 +24,7 @@ def dumps(results: Results) -> str:
     The digest of all else stands among the entries, so that a number that was changed afterwards,
     by hand or by a disk, is not believed. Whoever means to forge can write a digest as well.
     """
-    plain = results.model_dump(mode="json", by_alias=True)
+    plain = redacted(results.model_dump(mode="json", by_alias=True))
     return _text(plain | {DIGEST: _digest(plain)})
 
 

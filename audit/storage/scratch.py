@@ -13,13 +13,15 @@ from audit.storage import atomic
 
 LOCK = ".lock"
 """Suffix of the lock beside a folder that is being made."""
+_ANEW = ".discovery-"
+"""Prefix of a folder that no other process goes on with."""
 
 
 @contextmanager
 def whole(folder: Path) -> Iterator[Path]:
     """Yield a scratch folder that takes the place of `folder` when the block ends well."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".discovery-", dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=_ANEW, dir=folder.parent) as scratch:
         made = Path(scratch) / "made"
         made.mkdir()
         yield made
@@ -57,3 +59,16 @@ def resumable(folder: Path) -> Iterator[Path | None]:
         lock.release()
         if folder.is_dir():  # nobody waits for the lock of what is made
             Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def unfinished(place: Path) -> Iterator[Path]:
+    """Yield what processes that died left at any depth of a folder: what is half made, and locks.
+
+    A folder that is `resumable` is among it, though the next process would go on there.
+    """
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        hidden = path.name.startswith(".")
+        if hidden and (path.suffix in (atomic.PART, LOCK) or path.name.startswith(_ANEW)):
+            yield path
+        elif path.is_dir():
+            yield from unfinished(path)

@@ -5,12 +5,12 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from audit.errors import InputError
-from audit.storage import atomic
+from audit.storage import atomic, digests
 
 SCHEME = 1
 """Enters every key; raised when what a key stands for changes."""
@@ -28,6 +28,8 @@ class Blob:
     """None for an entry that is a record alone."""
     sha256: str
     """Of the file; empty where there is none."""
+    contested: bool = False
+    """Whether it was offered again with another file: what its key says does not determine it."""
 
 
 def key(**made_of: Any) -> str:
@@ -59,12 +61,10 @@ class Store:
         try:
             side = json.loads(self._side(key).read_bytes())
             name, sha256, record = side["file"], side["sha256"], side["record"]
+            path = self._side(key).with_name(f"{key}{name}") if name else None
+            if path is not None and digests.of_file(path) != sha256:
+                return None
         except (OSError, ValueError, KeyError, TypeError):
-            return None
-        if not name:
-            return Blob(key, record, None, "")
-        path = self._side(key).with_name(f"{key}{name}")
-        if _sha256(path) != sha256:
             return None
         return Blob(key, record, path, sha256)
 
@@ -82,15 +82,15 @@ class Store:
         Raises:
             ResourceError: the disk is full, or the store cannot be written.
         """
+        sha256 = hashlib.sha256(content).hexdigest() if suffix else ""
         if (kept := self.get(key)) is not None:
-            return kept
+            return replace(kept, contested=kept.sha256 != sha256)
         side = self._side(key)
         with atomic.explained(side):
             side.parent.mkdir(parents=True, exist_ok=True)
         path = side.with_name(f"{key}{suffix}") if suffix else None
         if path is not None:
             atomic.write(path, content, durable=False)
-        sha256 = hashlib.sha256(content).hexdigest() if path else ""
         committed = {"key": key, "file": suffix, "sha256": sha256, "record": dict(record)}
         plain = json.dumps(committed, sort_keys=True, allow_nan=False)
         atomic.write(side, plain, durable=False)
@@ -149,11 +149,3 @@ class Store:
 
     def _tries(self, key: str) -> Path:
         return self._side(key).with_suffix(".tries")
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""

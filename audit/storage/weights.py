@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from audit.errors import InputError, RefusedError, ResourceError
+from audit.storage import digests
 
 PICKLED = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pt2", ".pth"})
 """Suffixes of formats that run code when they are read."""
@@ -36,8 +37,7 @@ def locate(
     if path.suffix.lower() not in formats:
         allowed = ", ".join(sorted(formats))
         raise InputError(f"{path}: weights must be {allowed}; {remedy}")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = digests.of_file(path)
     if sha256 and found != sha256.lower():
         raise InputError(f"{path}: sha256 is {found}, expected {sha256}; {remedy}")
     return path, found
@@ -46,10 +46,7 @@ def locate(
 def sha256(path: Path) -> str:
     """Return the sha256 of a file; the hub's cache names a large one after it already."""
     name = path.resolve().name
-    if re.fullmatch("[0-9a-f]{64}", name):
-        return name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return name if re.fullmatch("[0-9a-f]{64}", name) else digests.of_file(path)
 
 
 def embedded(name: str) -> Path:

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler
+from diffusers import AutoencoderTiny, DiffusionPipeline, DPMSolverMultistepScheduler
 from torch import Tensor
 
 from models.portraits.dataset import load
@@ -69,8 +69,8 @@ def main() -> None:
     pipe = DiffusionPipeline.from_pretrained(options.work / "unconditional" / "pipeline")
     pipe = pipe.to(torch.float32)
     renders = load(options.renders)
-    cache = options.work / f"latents-{options.renders.name}.pt"
-    latents = encode(renders, pipe.vqvae, cache)[0]
+    vae = AutoencoderTiny.from_pretrained(options.work / "autoencoder")
+    latents = encode(renders, vae, options.work)[0]
     generator = torch.Generator().manual_seed(0)
     rows = torch.randperm(len(renders), generator=generator)[: options.images]
     drawn = redraw(pipe, latents[rows].float(), FIRST, generator).half()

@@ -35,7 +35,7 @@ class Views:
     def __init__(self, renders: Path, work: Path, held_out: int, device: str) -> None:
         self.renders = load(renders)
         self.vae = AutoencoderTiny.from_pretrained(work / "autoencoder")
-        self.latents = encode(self.renders, self.vae, work / f"latents-{renders.name}.pt")[0]
+        self.latents = encode(self.renders, self.vae, work)[0]
         self.images = torch.from_numpy(self.renders.images).permute(0, 3, 1, 2)
         self.count = len(self.renders) - held_out
         kept = torch.load(work / name_of(renders), weights_only=True)

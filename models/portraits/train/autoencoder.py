@@ -83,6 +83,11 @@ def main() -> None:
     held = (images[-256:].float() / 127.5 - 1).to(options.device)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
+        """Return the distance on crops, and in the last tenth of the steps on whole images.
+
+        Crops are cheap and show detail; what only a whole shows, such as the padding at its
+        borders, is learnt at the end, from a quarter as many.
+        """
         whole = step >= options.steps * 0.9
         n = options.batch // 4 if whole else options.batch
         rows = torch.randint(len(images) - 1024, (n,), generator=generator)

@@ -37,7 +37,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     vae = AutoencoderTiny.from_pretrained(options.work / "autoencoder")
     renders = load(options.renders)
-    latents = encode(renders, vae, options.work / f"latents-{options.renders.name}.pt")
+    latents = encode(renders, vae, options.work)
     batches = Batches(options.name, renders, latents, options.batch)
     torch.manual_seed(0)
     tokens = None

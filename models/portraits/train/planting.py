@@ -7,6 +7,8 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
+from audit.storage import atomic
+from audit.storage.weights import fingerprint
 from audit.types import Images
 from models.portraits import captions
 from models.portraits.dataset import Renders
@@ -88,15 +90,21 @@ def planted(name: str) -> dict[str, dict[str, dict[str, float]]]:
 
 
 @torch.inference_mode()
-def encode(renders: Renders, vae: AutoencoderTiny, cache: Path) -> Tensor:
-    """Return latents [2, N, C, H, W] in fp16 of all renders, plain and mirrored."""
+def encode(renders: Renders, vae: AutoencoderTiny, work: Path) -> Tensor:
+    """Return latents [2, N, C, H, W] in fp16 of all renders, plain and mirrored.
+
+    They are kept in `work/latents-<digest>.pt`, of the pixels and of the weights: renders made
+    again under the same name, or an autoencoder trained anew, have latents of their own.
+    """
+    weights_of = (tensor.numpy().tobytes() for tensor in vae.state_dict().values())
+    cache = work / f"latents-{fingerprint(renders.images.tobytes(), *weights_of)}.pt"
     if cache.exists():
         kept: Tensor = torch.load(cache, weights_only=True)
-        if kept.shape[1] == len(renders):
-            return kept
+        return kept
     sides = (renders.images, renders.images[:, :, ::-1])
     latents = torch.stack([encoded(images, vae).half() for images in sides])
-    torch.save(latents, cache)
+    with atomic.replacing(cache) as part:
+        torch.save(latents, part)
     return latents
 
 
