@@ -134,39 +134,6 @@ def prior_shift(probabilities: npt.NDArray[np.floating], training: Floats) -> Fl
     return np.asarray(new)
 
 
-def prediction_powered(
-    readings: Shares,
-    truth: npt.NDArray[np.floating],
-    read: npt.NDArray[np.floating],
-    *,
-    weight: float | Literal["optimal"] = 1.0,
-) -> Shares:
-    """Estimate shares from all readings and a random sample of them labelled by people.
-
-    θ = λ q + mean(truth - λ read): right whatever errors the probe makes, without any assumption
-    of label shift (Angelopoulos et al. 2023, arXiv 2301.09633; λ: 2311.01453).
-
-    Args:
-        readings: shares of all images as the probe read them.
-        truth: [n, K] votes of people on a random sample.
-        read: [n, K] votes of the probe on the same images.
-        weight: λ; `optimal` is the one with the smallest total variance.
-    """
-    n, big = len(truth), float(readings.n)
-    centred = read - read.mean(axis=0)
-    if weight == "optimal":
-        shared = ((truth - truth.mean(axis=0)) * centred).sum()
-        weight = float(shared / ((1 + n / big) * (centred**2).sum())) if centred.any() else 0.0
-    rest = truth - weight * read
-    p = weight * readings.p + rest.mean(axis=0)
-    cov, cautious = (
-        weight**2 * sampling + np.atleast_2d(np.cov(rest.T)) / n
-        for sampling in (readings.cov, readings.interval_cov)
-    )
-    units = np.array(n)
-    return Shares(p, cov, readings.n, units, np.array(n - 1.0), False, cautious)
-
-
 def _score_interval(
     raw: Floats, p: Floats, measured: Shares, calibration: Calibration, level: float
 ) -> Interval:
