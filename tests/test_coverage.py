@@ -9,7 +9,8 @@ from simulation import ACCUSED, LOPSIDED, Setting, fair, quick, settings, simula
 
 from audit.metrics import fairness
 from audit.metrics.evaluation import evaluate
-from audit.statistics.discrepancy import decompose, discrepancy, distance, squared_discrepancy
+from audit.statistics.decomposition import decompose
+from audit.statistics.discrepancy import discrepancy, distance, squared_discrepancy
 from audit.statistics.intervals import share_interval, wilson
 from audit.statistics.shares import from_counts, one_hot, shares
 

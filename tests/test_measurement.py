@@ -493,6 +493,30 @@ def test_quality_names_its_encoder_and_says_what_it_lacks():
     assert any(w.code == "few_images" for w in full.warnings)
 
 
+def test_distances_between_sets_know_that_images_of_a_prompt_go_together():
+    images, labels = tables({"none": {f"p{j}": ["woman"] * 10 for j in range(12)}}, seeds=False)
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(12, 4))[images["prompt_id"].factorize()[0]]
+    vectors = vectors + 0.3 * rng.normal(size=vectors.shape)
+    found = Embeddings("tiny", "tiny", vectors, {}, rng.normal(size=(120, 4)))
+    some = {"statistics": {"inference": "prompt_population"}}
+    rows = [
+        one(
+            measure(
+                images,
+                labels,
+                benchmark(**given).model_copy(update={"metrics": ("kid",)}),
+                embeddings=[found],
+            ),
+            "kid@tiny",
+        )
+        for given in ({}, some)
+    ]
+    of_list, sample = (row.ci_high - row.ci_low for row in rows)
+    assert rows[0].value == rows[1].value
+    assert sample > 2 * of_list
+
+
 def test_a_margin_says_whether_quality_is_unchanged():
     """Cosines .8 in one arm, .81 and .79 in the other: the change has se .01 / √19."""
     arms = {"none": {"-": EIGHTY}, "steer": {"-": EIGHTY}}

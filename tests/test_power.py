@@ -9,7 +9,7 @@ from audit.metrics.fairness import FD_DEBIASED
 from audit.spec import power
 from audit.spec.benchmark import ArmSpec, Benchmark, Gate
 from audit.spec.prompts import Prompt
-from audit.statistics.discrepancy import decompose
+from audit.statistics.decomposition import decompose
 from audit.statistics.power import (
     images_to_pass,
     images_to_pass_mean,

@@ -10,7 +10,6 @@ from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.groups import Group
 from audit.measuring.transfer import warn_transfer
 from audit.statistics.correction import correct
-from audit.statistics.discrepancy import decompose
 from audit.statistics.multiplicity import holm
 from audit.storage.results import Warned
 
@@ -65,7 +64,7 @@ def _pooling(group: Group) -> Iterator[Warned]:
     """Prompts at opposite ends can look even together."""
     if len(group.requests.prompts) < 2:
         return
-    split = decompose(group.hard.by_prompt, group.target)
+    split = group.hard.split
     if split.spread - max(split.pooled, 0) > SPREAD * split.macro_se:
         message = (
             f"{group.votes.attribute} by {group.votes.probe} differs by prompt more than it is "

@@ -8,6 +8,7 @@ import numpy as np
 
 from audit.measuring.bounds import Bounds, from_discrepancy, measured
 from audit.measuring.votes import Codes, Requests, Votes
+from audit.statistics.decomposition import Decomposition, decompose_votes
 from audit.statistics.discrepancy import Discrepancy, discrepancy, distance
 from audit.statistics.inversion import Inverted
 from audit.statistics.shares import Design, Shares, shares, shares_by
@@ -36,6 +37,8 @@ class Estimates:
     """One leading dimension, prompts in order."""
     target: Floats
     level: float
+    split: Decomposition
+    """How the mean square of the prompts splits."""
 
     def measured(self, metric: Metric, *, by_prompt: bool) -> Inverted:
         """Return a metric of shares with interval and null, made once."""
@@ -98,7 +101,10 @@ class Group:
         prompt = self.requests.prompt
         pooled = shares(votes, prompts=prompt, seeds=self.seeds, design=self.design)
         by_prompt = shares_by(votes, prompt, len(self.requests.prompts))
-        return Estimates(pooled, by_prompt, self.target, self.level)
+        split = decompose_votes(
+            votes, by_prompt, self.target, prompts=prompt, seeds=self.seeds, design=self.design
+        )
+        return Estimates(pooled, by_prompt, self.target, self.level, split)
 
 
 def number(value: Floats | float) -> float | None:

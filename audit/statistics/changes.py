@@ -19,13 +19,11 @@ from scipy import stats
 from audit.statistics.discrepancy import discrepancy
 from audit.statistics.intervals import Estimate, Interval, class_n, quantile, share_interval
 from audit.statistics.pairs import exact
-from audit.statistics.shares import Design, Shares, shares, shares_by
+from audit.statistics.shares import CLUSTERED, Design, Shares, shares, shares_by
 from audit.types import Floats
 
 Real = float | Floats
 
-CLUSTERED: tuple[Design, ...] = ("prompts", "seeds", "crossed")
-"""Designs in which pairs of one prompt or seed change together."""
 STEPS = 48
 """Of bisection: an end of an interval is then known to 2 ** -47."""
 

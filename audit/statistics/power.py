@@ -68,7 +68,7 @@ def images_to_pass_mean(
 
     The gate passes where the mean of the debiased squares + z·se ≤ limit². In units of 1/nK the
     plug-in square of a fair prompt follows a chi-square law with K - 1 degrees of freedom, and
-    the variance of its debiased form is estimated as in `discrepancy.squared_variance`: on
+    the variance of its debiased form is estimated as in `decomposition.squared_variance`: on
     average too large, the more so where the square is. What is asked for is a quantile of their
     sum, which has no closed form and is drawn.
     """

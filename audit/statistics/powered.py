@@ -117,7 +117,8 @@ def _weights(
     """Return what each image [N] counts in shares of a design; 0 where it was not read."""
     there = ~np.isnan(read).any(axis=1)
     if design == "iid" or prompts is None:
-        return there / max(int(there.sum()), 1)
+        return np.asarray(there / max(int(there.sum()), 1))
     _, code = np.unique(prompts, return_inverse=True)
     each = np.bincount(code[there], minlength=int(code.max(initial=0)) + 1)
-    return np.where(there, 1 / (np.maximum(each, 1)[code] * max(int((each > 0).sum()), 1)), 0.0)
+    alike = np.maximum(each, 1)[code] * max(int((each > 0).sum()), 1)
+    return np.asarray(np.where(there, 1 / alike, 0.0))

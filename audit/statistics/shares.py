@@ -25,6 +25,9 @@ Design = Literal["iid", "stratified", "prompts", "seeds", "crossed"]
 In all but `iid` every prompt weighs the same, however many of its images could be read.
 """
 
+CLUSTERED: tuple[Design, ...] = ("prompts", "seeds", "crossed")
+"""Designs in which images of one prompt or seed go together."""
+
 FEW = 4
 """Images of the whole that are added to all strata together; see `Shares.cautious`."""
 
