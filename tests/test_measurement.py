@@ -315,6 +315,22 @@ def test_a_correction_brings_back_the_planted_share():
     assert share.value == pytest.approx(0.611765, abs=1e-6)
     raw = one(found, "share", class_="woman")
     assert share.ci_high - share.ci_low > raw.ci_high - raw.ci_low
+def test_the_square_of_corrected_shares_is_that_of_the_inverse():
+    """Of 100 images all read women, by a probe that is right nine times of ten: 1.125 women.
+
+    They are 1, whose square is 2·.25; that of the inverse, 2·.625², is right on average.
+    """
+    known = card(((180, 20), (20, 180)))
+    found = measure(*tables({"none": {"-": ["woman"] * 100}}), benchmark(), cards={"probe": known})
+    share = one(found, "share_corrected", class_="woman")
+    assert (share.value, share.ci_high) == pytest.approx((1, 1))
+    assert 0.8 < share.ci_low < 0.97  # beyond 1 there would be no interval left
+    noise = 2 * 0.09 / 200 / 0.8**2  # of the calibration; the readings have none
+    square = one(found, "fd2_debiased_corrected").value
+    assert square == pytest.approx(2 * 0.625**2 - noise)
+    assert one(found, "fd_debiased_corrected").value == pytest.approx(0.5**0.5)  # none is larger
+
+
     assert found.probes[0].correction == "applied"
     assert one(found, "fd_corrected").value == pytest.approx(2**0.5 * 0.111765, abs=1e-5)
 

@@ -1,6 +1,7 @@
 """Shares and distances freed of what the errors of the probe do to them."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from audit.measuring.bounds import measured, one_sided
 from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.groups import NOTHING_READ, Group, Scored, number
 from audit.statistics.correction import Calibration, correct
+from audit.statistics.discrepancy import maximum
 from audit.statistics.intervals import Interval, share_interval
 from audit.statistics.powered import prediction_powered
 from audit.statistics.shares import Shares
@@ -57,7 +59,7 @@ def measure_corrected(
         return correct(raw, table, level=level).interval
 
     yield from _shares(group, "corrected", found.shares, found.interval, method, ends)
-    yield from _distances(group, "corrected", found.shares, chosen, method)
+    yield from _distances(group, "corrected", found.shares, chosen, method, found.inverse)
 
 
 def measure_powered(
@@ -155,10 +157,26 @@ def _shares(
 
 
 def _distances(
-    group: Group, what: str, found: Shares, metrics: Sequence[Metric], method: str
+    group: Group,
+    what: str,
+    found: Shares,
+    metrics: Sequence[Metric],
+    method: str,
+    inverse: Floats | None = None,
 ) -> Iterator[Scored]:
+    """Yield metrics of corrected shares.
+
+    Possible shares are nearer to the middle than the inverse was, so that their square is too
+    small already, and taking its noise off would make it smaller still: the debiased square is
+    that of the inverse where there is one.
+    """
     for metric in metrics:
         tests = measured(metric, found, group.target, group.level)
+        if metric.interval == "debiased" and inverse is not None:
+            value = metric.function(inverse, found.cov, group.target)
+            # A square keeps what is impossible, to be right on average; a root does not.
+            most = maximum(group.target) if metric.range[0] == 0 else np.inf
+            tests = replace(tests, value=np.minimum(value, most))
         row = Measurement(
             metric=f"{metric.name}_{what}",
             value=number(tests.value),

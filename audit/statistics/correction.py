@@ -50,6 +50,8 @@ class Corrected:
     """Corrected shares and what to say about them."""
 
     shares: Shares
+    inverse: Floats
+    """[K] before they were brought back to possible shares: unbiased, and may be negative."""
     interval: Interval
     """[K], with the uncertainty of the calibration."""
     raw: Shares
@@ -79,19 +81,19 @@ def correct(
         Warnings hold the reasons of `Calibration.refusals` and `infeasible_inverse`.
     """
     c = calibration.confusion
-    inverse = np.linalg.inv(c.T)
-    raw = inverse @ measured.p
+    matrix = np.linalg.inv(c.T)
+    raw = matrix @ measured.p
     warnings = list(calibration.refusals())
     if raw.min() < 0:
         warnings.append("infeasible_inverse")
     p = likeliest(measured.p, c) if method == "likelihood" else nearest(raw)
     cov, cautious = (
-        inverse @ (sampling + calibration_cov(p, calibration)) @ inverse.T
+        matrix @ (sampling + calibration_cov(p, calibration)) @ matrix.T
         for sampling in (measured.cov, measured.interval_cov)
     )
     found = replace(measured, p=p, cov=cov, hard=False, cautious=cautious)
     interval = _score_interval(raw, p, measured, calibration, level)
-    return Corrected(found, interval, measured, f"confusion-{method}", tuple(warnings))
+    return Corrected(found, raw, interval, measured, f"confusion-{method}", tuple(warnings))
 
 
 def calibration_cov(p: Floats, calibration: Calibration) -> Floats:
@@ -140,8 +142,11 @@ def _score_interval(
     """Intervals of corrected shares, after Wilson: the variance is that at the share in question.
 
     For a share θ of class k, the others in proportion, the inverse has variance V(θ), which is
-    quadratic in θ; so is the set of θ with (raw - θ)² ≤ z² V(θ).
+    quadratic in θ; so is the set of θ with (raw - θ)² ≤ z² V(θ). An inverse beyond 0 or 1 counts
+    as 0 or 1: that readings fit no share well makes none of them surer, and far beyond there
+    would be no θ left at all.
     """
+    raw = np.clip(raw, 0, 1)
     c = calibration.confusion
     inverse = np.linalg.inv(c.T)
     rows = calibration.counts.sum(axis=1)
