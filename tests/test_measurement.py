@@ -161,6 +161,15 @@ def test_counts_in_a_column_are_the_same_as_rows():
         measure(images, labels.assign(count=-1), benchmark())
 
 
+@pytest.mark.parametrize(("sure", "warned"), [(0.97, False), (0.6, True)])
+def test_labels_that_are_all_alike_are_still_uncertain(sure, warned):
+    """FD .707 of 50 labels, from .65 on by its interval; .665 of probabilities of .97."""
+    images, labels = tables({"none": {"-": ["woman"] * 50}})
+    labels = labels.assign(p_woman=sure, p_man=1 - sure)
+    found = measure(images, labels, benchmark())
+    assert ("soft_differs" in {w.code for w in found.warnings}) == warned
+
+
 def test_soft_and_hard_readings_differ_as_they_should():
     """KA-06: soft FD .088388, hard FD .353553."""
     images, labels = tables({"none": {"-": ["woman", "woman", "woman", "man"]}})

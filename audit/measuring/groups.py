@@ -46,7 +46,7 @@ class Estimates:
         if key not in self._measured:
             if metric.interval == "debiased" or metric.function is distance:
                 # One inversion serves every form of the discrepancy.
-                shared = self._each if by_prompt else self._pooled
+                shared = self._each if by_prompt else self.pooled_discrepancy
                 self._measured[key] = from_discrepancy(metric, shared)
             else:
                 found = self.by_prompt if by_prompt else self.pooled
@@ -58,7 +58,8 @@ class Estimates:
         return {}
 
     @cached_property
-    def _pooled(self) -> Discrepancy:
+    def pooled_discrepancy(self) -> Discrepancy:
+        """Over all prompts."""
         return discrepancy(self.pooled, self.target, self.level)
 
     @cached_property

@@ -87,8 +87,12 @@ def compare(
     change = both[:, k:] - both[:, :k]
     estimate = partial(shares, prompts=prompts, seeds=seeds, design=design)
     one, two = estimate(both[:, :k]), estimate(both[:, k:])
-    joint, moved = estimate(both), estimate(change**2).p
-    found = compare_shares(one, two, joint.cov, moved, target, level)
+    # The cells of the table of flips, whose votes are whole where those of the arms are: their
+    # covariance then knows of flips that no pair of a prompt happened to make.
+    cells = estimate((both[:, :k, None] * both[:, None, k:]).reshape(len(both), -1))
+    margins = np.concatenate([np.repeat(np.eye(k), k, axis=1), np.tile(np.eye(k), k)])
+    joint, moved = cells.merged(margins), estimate(change**2).p
+    found = compare_shares(one, two, joint, moved, target, level)
     found = replace(found, dropped=len(both) - int(joint.n))
     if design in CLUSTERED:
         return found
@@ -123,7 +127,7 @@ def compare_each(
 def compare_shares(
     before: Shares,
     after: Shares,
-    joint: Floats,
+    joint: Shares,
     moved: Floats,
     target: npt.NDArray[np.floating],
     level: float = 0.95,
@@ -133,7 +137,7 @@ def compare_shares(
     Args:
         before: of the baseline, with any leading dimensions.
         after: of the other arm.
-        joint: [..., 2K, 2K] covariance of both, those of the baseline first.
+        joint: [..., 2K] both in one, those of the baseline first, with their covariance.
         moved: [..., K] mean of the squared change of a vote: the share of pairs that a class
             gained or lost, where votes are hard.
         target: [K].
@@ -141,8 +145,8 @@ def compare_shares(
     """
     k = before.p.shape[-1]
     contrast = np.concatenate([-np.eye(k), np.eye(k)], axis=1)
-    cov, across = contrast @ joint @ contrast.T, joint[..., :k, k:]
-    difference = Shares(after.p - before.p, cov, before.n, before.units, _df(before), hard=False)
+    across = joint.cov[..., :k, k:]
+    difference = replace(joint.merged(contrast), df=_df(before), hard=False)
     unseen = (quantile(level, difference.df) / _all_pairs(difference, moved)) ** 2
     distance, squared = _changes(before, after, across, unseen, np.asarray(target, float), level)
     return Compared(
@@ -169,7 +173,8 @@ def compare_unpaired(
     low, high = mover((before.p, one.low, one.high), (after.p, two.low, two.high))
     n, units = np.minimum(after.n, before.n), np.minimum(after.units, before.units)
     df = np.minimum(_df(before), _df(after))
-    difference = Shares(after.p - before.p, after.cov + before.cov, n, units, df, hard=False)
+    cov, cautious = after.cov + before.cov, after.interval_cov + before.interval_cov
+    difference = Shares(after.p - before.p, cov, n, units, df, False, cautious)
     a, b = class_n(before), class_n(after)
     pooled = (a * before.p + b * after.p) / (a + b)
     p = _student(difference.p, pooled * (1 - pooled) * (1 / a + 1 / b), df)
@@ -226,7 +231,7 @@ def hotelling(change: Shares, moved: Floats) -> Floats:
     About no change, as `score_p`, with which it agrees for two classes.
     """
     n, d, df = _all_pairs(change, moved)[..., None, None], change.p, np.asarray(change.df)
-    null = (change.cov * (n - 1) + d[..., :, None] * d[..., None, :]) / n
+    null = (change.interval_cov * (n - 1) + d[..., :, None] * d[..., None, :]) / n
     known = np.asarray(np.isfinite(null).all((-2, -1)))
     null = np.where(known[..., None, None], null, 0)
     # Shares add up to 1, so a class adds nothing, and neither does one that nobody drew.
@@ -317,13 +322,13 @@ def _student(change: Floats, variance: Floats, df: Floats) -> Floats:
 
 def _pairs(change: Shares, moved: Floats) -> Floats:
     """Return how many independent pairs [..., K] would tell as much of the change of a share."""
-    variance = np.diagonal(change.cov, axis1=-2, axis2=-1)
+    variance = np.diagonal(change.interval_cov, axis1=-2, axis2=-1)
     return _effective(moved - change.p**2, variance, np.asarray(change.units)[..., None])
 
 
 def _all_pairs(change: Shares, moved: Floats) -> Floats:
     """Return how many independent pairs [...] would tell as much of all changes together."""
-    trace = np.trace(change.cov, axis1=-2, axis2=-1)
+    trace = np.trace(change.interval_cov, axis1=-2, axis2=-1)
     return _effective((moved - change.p**2).sum(-1), trace, np.asarray(change.units))
 
 
