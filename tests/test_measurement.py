@@ -315,15 +315,6 @@ def card(counts, **more):
     )
 
 
-def test_a_correction_brings_back_the_planted_share():
-    """KA-37: q .62 read with sensitivity .95 and specificity .90 is p .611765."""
-    rows = ["woman"] * 310 + ["man"] * 190
-    known = card(((190, 10), (20, 180)))
-    found = measure(*tables({"none": {"-": rows}}), benchmark(), cards={"probe": known})
-    share = one(found, "share_corrected", class_="woman")
-    assert share.value == pytest.approx(0.611765, abs=1e-6)
-    raw = one(found, "share", class_="woman")
-    assert share.ci_high - share.ci_low > raw.ci_high - raw.ci_low
 def test_the_square_of_corrected_shares_is_that_of_the_inverse():
     """Of 100 images all read women, by a probe that is right nine times of ten: 1.125 women.
 
@@ -340,6 +331,15 @@ def test_the_square_of_corrected_shares_is_that_of_the_inverse():
     assert one(found, "fd_debiased_corrected").value == pytest.approx(0.5**0.5)  # none is larger
 
 
+def test_a_correction_brings_back_the_planted_share():
+    """KA-37: q .62 read with sensitivity .95 and specificity .90 is p .611765."""
+    rows = ["woman"] * 310 + ["man"] * 190
+    known = card(((190, 10), (20, 180)))
+    found = measure(*tables({"none": {"-": rows}}), benchmark(), cards={"probe": known})
+    share = one(found, "share_corrected", class_="woman")
+    assert share.value == pytest.approx(0.611765, abs=1e-6)
+    raw = one(found, "share", class_="woman")
+    assert share.ci_high - share.ci_low > raw.ci_high - raw.ci_low
     assert found.probes[0].correction == "applied"
     assert one(found, "fd_corrected").value == pytest.approx(2**0.5 * 0.111765, abs=1e-5)
 
@@ -540,6 +540,24 @@ def test_distances_between_sets_know_that_images_of_a_prompt_go_together():
     of_list, sample = (row.ci_high - row.ci_low for row in rows)
     assert rows[0].value == rows[1].value
     assert sample > 2 * of_list
+
+
+def test_a_few_shared_seeds_do_not_stand_for_the_quality_of_arms():
+    """Cosines .8 and .6 throughout, but .8 too in the two images that pair."""
+    images, labels = tables({"none": {"-": ["woman"] * 40}, "other": {"-": ["woman"] * 40}})
+    alone = (images["arm"] == "other") & (images["index"] > 1)
+    images.loc[alone, "seed"] += 10**6
+    cosines = np.where(alone, 0.6, 0.8) + np.tile([0.01, -0.01], 40)
+    vectors = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1)
+    found = Embeddings("tiny", "tiny", vectors, {"-": np.array([1.0, 0.0])})
+    spec = benchmark().model_copy(update={"metrics": ("clip_t",)})
+    told = measure(images, labels, spec, embeddings=[found]).comparisons
+    change = next(d for d in told if d.metric == "clip_t@tiny")
+    assert change.method == "unpaired: the arms share the seeds of 2 of 40 requests"
+    assert change.value == pytest.approx(-0.19)
+    other = (cosines[40:].var() + cosines[:40].var()) / 39  # Welch's, of variances over n - 1
+    assert change.ci_high - change.value == pytest.approx(2.02 * other**0.5, rel=0.01)
+    assert (change.n, change.dropped) == (40, 0)
 
 
 def test_a_margin_says_whether_quality_is_unchanged():

@@ -170,18 +170,19 @@ def mean_of(layout: Layout, values: Floats, arm: str) -> Estimate:
 
 def usable(features: Features) -> Features:
     """Return the rows [n, D] of images that there are."""
-    return features[_there(features)]
+    return features[there(features)]
 
 
-def _there(features: Features) -> npt.NDArray[np.bool_]:
+def there(features: Features) -> npt.NDArray[np.bool_]:
+    """Return [R] which images there are."""
     return np.asarray(~np.isnan(features).any(axis=1))
 
 
 def _mean_of_usable(layout: Layout, arm: str, values: Floats) -> Estimate:
     """Return the mean of values [n] of the usable images of an arm."""
-    there = _there(layout.arms[arm])
-    every = np.full(len(there), np.nan)
-    every[there] = values
+    known = there(layout.arms[arm])
+    every = np.full(len(known), np.nan)
+    every[known] = values
     return mean_of(layout, every, arm)
 
 

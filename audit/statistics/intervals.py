@@ -181,6 +181,15 @@ def mean_interval(
     return t_interval(float(found.p[0]), float(found.cov[0, 0]) ** 0.5, df, int(found.n), level)
 
 
+def difference_of_means(before: Estimate, after: Estimate) -> Estimate:
+    """Return after minus before of two samples that have nothing in common: Welch 1947."""
+    one, two = before.se**2, after.se**2
+    parts = one**2 / before.df + two**2 / after.df
+    df = (one + two) ** 2 / parts if parts > 0 else min(before.df, after.df)
+    n = min(before.n, after.n)
+    return t_interval(after.value - before.value, (one + two) ** 0.5, df, n, before.level)
+
+
 def t_interval(value: float, se: float, df: float, n: int, level: float = 0.95) -> Estimate:
     """Student interval of an estimate that is about normal."""
     half = float(quantile(level, df)) * se
