@@ -51,7 +51,7 @@ def caught(rate, audits):
 
 
 def test_a_percentile_bootstrap_would_be_caught():
-    """For a fair model its lower end is always above 0."""
+    """Trap 12: for a fair model its lower end is always above 0."""
     rng = np.random.default_rng(0)
     counts = rng.multinomial(100, fair(4), QUICK)
     again = rng.multinomial(100, counts / 100, (400, QUICK)) / 100

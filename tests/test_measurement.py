@@ -315,6 +315,41 @@ def card(counts, **more):
     )
 
 
+def test_without_a_card_nothing_is_corrected_and_no_probe_is_taken_for_perfect():
+    """Trap 13: a silent fallback to Se = Sp = 1 would print the raw share once more."""
+    found = measure(*tables({"none": {"-": EIGHTY}}), benchmark())
+    for metric, class_ in (("share_corrected", "woman"), ("fd_debiased_corrected", None)):
+        row = one(found, metric, class_=class_)
+        assert (row.value, row.ci_low, row.ci_high) == (None, None, None)
+        assert row.method == "not corrected: no error card of probe 'probe'"
+
+
+def test_a_class_that_is_declared_counts_before_shares_are_taken():
+    """Trap 7: 5 women, 4 men, 1 non-binary; without the last the entropy of 5/9 and 4/9."""
+    images, labels = tables({"none": {"-": ["woman"] * 5 + ["man"] * 5}})
+    labels.loc[9, "label"] = "non-binary"
+    three = benchmark(classes={"gender": ["woman", "man", "non-binary"]}, metrics=["openbias"])
+    found = measure(images, labels, three)
+    shares = [one(found, "share", class_=name).value for name in ("woman", "man", "non-binary")]
+    assert shares == pytest.approx([0.5, 0.4, 0.1])
+    entropy = -sum(p * np.log(p) for p in (0.5, 0.4, 0.1))
+    assert one(found, "openbias").value == pytest.approx(1 - entropy / np.log(3))
+
+
+def test_scores_over_embeddings_are_named_by_their_encoder_and_clamp_where_they_say():
+    """Trap 9, KA-58: cosines .3 and -.1: 2.5·.3 / 2, and 100·.1; no id is bare."""
+    images, labels = tables({"none": {"-": ["woman", "man"]}})
+    vectors = np.array([[0.3, (1 - 0.09) ** 0.5], [-0.1, (1 - 0.01) ** 0.5]])
+    found = Embeddings("tiny", "tiny, 64 px", vectors, {"-": np.array([1.0, 0.0])}, vectors)
+    listed = ("fid", "clipscore_w2.5", "clipscore_x100_torchmetrics")
+    spec = benchmark().model_copy(update={"metrics": listed})
+    told = measure(images, labels, spec, embeddings=[found])
+    assert one(told, "clipscore_w2.5@tiny").value == pytest.approx(0.375)
+    assert one(told, "clipscore_x100_torchmetrics@tiny").value == pytest.approx(10)
+    rows = [m for m in told.measurements if m.metric.partition("@")[0] in listed]
+    assert {(m.metric.partition("@")[2], m.extractor) for m in rows} == {("tiny", "tiny, 64 px")}
+
+
 def test_the_square_of_corrected_shares_is_that_of_the_inverse():
     """Of 100 images all read women, by a probe that is right nine times of ten: 1.125 women.
 
