@@ -9,9 +9,10 @@ import numpy as np
 from audit.measuring.bounds import Bounds, from_discrepancy, measured
 from audit.measuring.votes import Codes, Requests, Votes
 from audit.statistics.decomposition import Decomposition, decompose_votes
+from audit.statistics.designs import Design
 from audit.statistics.discrepancy import Discrepancy, discrepancy, distance
 from audit.statistics.inversion import Inverted
-from audit.statistics.shares import Design, Shares, shares, shares_by
+from audit.statistics.shares import Shares, shares, shares_by
 from audit.types import Floats, Measurement, Metric
 
 NOTHING_READ = "not measured: the probe read no image"

@@ -12,8 +12,8 @@ import pandas as pd
 from audit.measuring.bounds import Bounds
 from audit.measuring.groups import Scored, number
 from audit.measuring.votes import Requests, positions
+from audit.statistics.designs import Design
 from audit.statistics.intervals import Estimate, mean_interval, t_interval
-from audit.statistics.shares import Design
 from audit.types import Floats, Measurement, Metric
 
 Features = npt.NDArray[np.floating]

@@ -7,6 +7,7 @@ import numpy as np
 
 from audit.spec import metric_rules
 from audit.spec.benchmark import Benchmark, Gate
+from audit.statistics.designs import CLUSTERED, design
 from audit.statistics.power import (
     detectable,
     fair_quantile,
@@ -15,7 +16,6 @@ from audit.statistics.power import (
     images_to_pass_mean,
     images_to_pass_worst,
 )
-from audit.statistics.shares import CLUSTERED, design
 
 POWER = 0.8
 HALF_WIDTH = 0.05

@@ -10,16 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from audit.statistics.designs import CLUSTERED, Design
 from audit.statistics.discrepancy import squared_discrepancy
 from audit.statistics.intervals import Estimate, mean_interval
-from audit.statistics.shares import (
-    CLUSTERED,
-    Design,
-    Shares,
-    multinomial_cov,
-    shares,
-    smoothed,
-)
+from audit.statistics.shares import Shares, multinomial_cov, shares, smoothed
 from audit.types import Floats
 
 

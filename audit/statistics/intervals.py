@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from audit.statistics.shares import Design, Shares, shares
+from audit.statistics.designs import Design
+from audit.statistics.shares import Shares, shares
 from audit.types import Floats
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from audit.statistics.shares import Design, Shares, multinomial_cov, shares, smoothed
+from audit.statistics.designs import Design
+from audit.statistics.shares import Shares, multinomial_cov, shares, smoothed
 from audit.types import Floats
 
 
