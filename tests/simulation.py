@@ -205,11 +205,15 @@ def _paired(setting, audits, rng):
     return _flips_held(setting, flips)
 
 
-def both_arms(flips):
-    """Shares [..., 2K] of both arms in one, from tables of flips [..., K, K]."""
-    k, there = flips.shape[-1], np.eye(flips.shape[-1])
-    cells = from_counts(flips.reshape(*flips.shape[:-2], k * k))
-    return cells.merged(np.concatenate([np.repeat(there, k, axis=1), np.tile(there, k)]))
+def joint_covariance(flips):
+    """Covariance [..., 2K, 2K] of the shares of both arms, from tables of flips [..., K, K]."""
+    n = flips.sum((-2, -1))[..., None, None]
+    rows, columns = flips.sum(-1), flips.sum(-2)
+    mean = np.concatenate([rows, columns], axis=-1) / n[..., 0]
+    there = np.eye(flips.shape[-1])
+    one, two = (counts[..., None] * there for counts in (rows, columns))
+    both = np.block([[one, flips], [flips.swapaxes(-1, -2), two]])
+    return (both / n - mean[..., :, None] * mean[..., None, :]) / (n - 1)
 
 
 def _flips_held(setting, flips):
@@ -217,7 +221,7 @@ def _flips_held(setting, flips):
     even = np.full(len(before), 1 / len(before))
     rows, columns, n = flips.sum(-1), flips.sum(-2), flips.sum((-2, -1))
     moved = (rows + columns - 2 * np.diagonal(flips, axis1=-2, axis2=-1)) / n[..., None]
-    joint = both_arms(flips)
+    joint = joint_covariance(flips)
     found = compare_shares(from_counts(rows), from_counts(columns), joint, moved, even)
     change = ((after - even) ** 2).sum() - ((before - even) ** 2).sum()
     held = _held(found.interval.low, after - before, found.interval.high)

@@ -87,12 +87,8 @@ def compare(
     change = both[:, k:] - both[:, :k]
     estimate = partial(shares, prompts=prompts, seeds=seeds, design=design)
     one, two = estimate(both[:, :k]), estimate(both[:, k:])
-    # The cells of the table of flips, whose votes are whole where those of the arms are: their
-    # covariance then knows of flips that no pair of a prompt happened to make.
-    cells = estimate((both[:, :k, None] * both[:, None, k:]).reshape(len(both), -1))
-    margins = np.concatenate([np.repeat(np.eye(k), k, axis=1), np.tile(np.eye(k), k)])
-    joint, moved = cells.merged(margins), estimate(change**2).p
-    found = compare_shares(one, two, joint, moved, target, level)
+    joint, moved = estimate(both), estimate(change**2).p
+    found = compare_shares(one, two, joint.cov, moved, target, level)
     found = replace(found, dropped=len(both) - int(joint.n))
     if design in CLUSTERED:
         return found
@@ -127,7 +123,7 @@ def compare_each(
 def compare_shares(
     before: Shares,
     after: Shares,
-    joint: Shares,
+    joint: Floats,
     moved: Floats,
     target: npt.NDArray[np.floating],
     level: float = 0.95,
@@ -137,7 +133,7 @@ def compare_shares(
     Args:
         before: of the baseline, with any leading dimensions.
         after: of the other arm.
-        joint: [..., 2K] both in one, those of the baseline first, with their covariance.
+        joint: [..., 2K, 2K] covariance of both, those of the baseline first.
         moved: [..., K] mean of the squared change of a vote: the share of pairs that a class
             gained or lost, where votes are hard.
         target: [K].
@@ -145,8 +141,8 @@ def compare_shares(
     """
     k = before.p.shape[-1]
     contrast = np.concatenate([-np.eye(k), np.eye(k)], axis=1)
-    across = joint.cov[..., :k, k:]
-    difference = replace(joint.merged(contrast), df=_df(before), hard=False)
+    cov, across = contrast @ joint @ contrast.T, joint[..., :k, k:]
+    difference = Shares(after.p - before.p, cov, before.n, before.units, _df(before), hard=False)
     unseen = (quantile(level, difference.df) / effective_pairs(difference, moved)) ** 2
     distance, squared = _changes(before, after, across, unseen, np.asarray(target, float), level)
     return Compared(
@@ -173,8 +169,7 @@ def compare_unpaired(
     low, high = mover((before.p, one.low, one.high), (after.p, two.low, two.high))
     n, units = np.minimum(after.n, before.n), np.minimum(after.units, before.units)
     df = np.minimum(_df(before), _df(after))
-    cov, cautious = after.cov + before.cov, after.interval_cov + before.interval_cov
-    difference = Shares(after.p - before.p, cov, n, units, df, False, cautious)
+    difference = Shares(after.p - before.p, after.cov + before.cov, n, units, df, hard=False)
     a, b = class_n(before), class_n(after)
     pooled = (a * before.p + b * after.p) / (a + b)
     p = student_p(difference.p, pooled * (1 - pooled) * (1 / a + 1 / b), df)

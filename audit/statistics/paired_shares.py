@@ -65,7 +65,7 @@ def hotelling(change: Shares, moved: Floats) -> Floats:
     About no change, as `score_p`, with which it agrees for two classes.
     """
     n, d, df = effective_pairs(change, moved)[..., None, None], change.p, np.asarray(change.df)
-    null = (change.interval_cov * (n - 1) + d[..., :, None] * d[..., None, :]) / n
+    null = (change.cov * (n - 1) + d[..., :, None] * d[..., None, :]) / n
     known = np.asarray(np.isfinite(null).all((-2, -1)))
     null = np.where(known[..., None, None], null, 0)
     # Shares add up to 1, so a class adds nothing, and neither does one that nobody drew.
@@ -90,13 +90,13 @@ def student_p(change: Floats, variance: Floats, df: Floats) -> Floats:
 
 def _pairs(change: Shares, moved: Floats) -> Floats:
     """Return how many independent pairs [..., K] would tell as much of the change of a share."""
-    variance = np.diagonal(change.interval_cov, axis1=-2, axis2=-1)
+    variance = np.diagonal(change.cov, axis1=-2, axis2=-1)
     return _effective(moved - change.p**2, variance, np.asarray(change.units)[..., None])
 
 
 def effective_pairs(change: Shares, moved: Floats) -> Floats:
     """Return how many independent pairs [...] would tell as much of all changes together."""
-    trace = np.trace(change.interval_cov, axis1=-2, axis2=-1)
+    trace = np.trace(change.cov, axis1=-2, axis2=-1)
     return _effective((moved - change.p**2).sum(-1), trace, np.asarray(change.units))
 
 
