@@ -254,8 +254,9 @@ class Metric:
     version: int
     """Raised when the definition changes; unlike versions are not compared."""
     function: Callable[..., Any]
-    """Called with the arrays named in `columns`, in that order, and with the `level` of its
-    interval if it takes one by that name."""
+    """Called with the arrays named in `columns`, in that order; and, if it takes them by these
+    names, with the `level` of its interval and with `mean`: of values of the images [N], their
+    mean as an `Estimate` under the design of the run."""
     columns: tuple[str, ...]
     """What it is a function of: `shares` [..., K], `first_share` (of which only the first class
     counts), `soft_shares`, `cov` [..., K, K], `target` [K],

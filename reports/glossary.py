@@ -162,8 +162,9 @@ FORM_DEFINITIONS = {
     ),
     "_ppi": Definition(
         "With human labels",
-        "The shares read in all images, set right by what people saw in a random sample of them.",
-        "mean of readings + mean of (label − reading) over the sample",
+        "The shares read in all images, set right by what people saw in a random sample of them: "
+        "a reading counts as the people who were read so were labelled, drawn towards all labels.",
+        "Σ share read as b · ((1 − ω) · mean label + ω · mean label of b), ω = 1 / (1 + n/N)",
     ),
     "_missing_low": Definition(
         "Worst cases of missing readings",

@@ -282,8 +282,9 @@ INTRODUCTION = (
     "## Outside",
     "",
 )
-FEW = """Above 97 %: with 20 prompts the covariance of the shares is known badly. Student's law
-allows for it in every direction, which widens the interval of FD a little more than is needed."""
+FEW = """Above 97 %: with 20 prompts the covariance of the shares is known badly, and Student's law
+allows for it in every direction; of 50 pairs few flip, and flips that were not seen are not ruled
+out. Either widens the interval of FD, or of its change, a little more than is needed."""
 WHY = """All are changes of FD² between two arms that are
 both exactly fair: neither discrepancy can fall below 0, so each arm's interval ends there, and the
 two together are wider than the change needs. It errs on the side of seeing no change."""

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 
+import pandas as pd
 import pyarrow as pa
 import yaml
 from tables import tables
@@ -16,9 +17,18 @@ from audit.storage.results import Entry, Provenance, Results
 
 
 def run(
-    path, rows, *, seeds=True, extra=(), probes=None, status="complete", probe="probe", **given
+    path,
+    rows,
+    *,
+    seeds=True,
+    extra=(),
+    probes=None,
+    status="complete",
+    probe="probe",
+    also=None,
+    **given,
 ):
-    """Write a run folder as a run would, from planted readings."""
+    """Write a run folder as a run would, from planted readings; `also` are those of others."""
     path.mkdir(parents=True)
     (path / "table.csv").write_text("gender\nwoman\n")
     if "reference_images" in given:
@@ -30,6 +40,8 @@ def run(
     manifest = {"benchmark": "b", "status": status, "store": ".", "made_of": made_of}
     (path / folder.MANIFEST).write_text(json.dumps(manifest))
     images, labels = tables(rows, seeds=seeds, probe=probe)
+    others = [tables(other, attribute=name)[1] for name, other in (also or {}).items()]
+    labels = pd.concat([labels, *others], ignore_index=True)
     for name, frame, schema in (
         (folder.IMAGES, images, columns.IMAGES),
         (folder.LABELS, labels, columns.labels([])),

@@ -85,6 +85,35 @@ def test_a_comparison_is_results_like_any_other(found):
     assert results_file.parse(plain) == found
 
 
+def test_runs_of_unlike_size_speak_of_the_same_combinations(tmp_path):
+    """Of 36 images 1.8 are expected in either cell of the old, too few; of 360, 18."""
+    gender, age = ["woman", "man"], ["young"] * 2 + ["adult"] * 2 + ["old"] * 2
+    found = []
+    for name, times in (("few", 6), ("many", 60)):
+        rows = {"none": {"-": gender * 3 * times}}
+        also = {"age": {"none": {"-": age * times}}}
+        spec = {
+            "attributes": ["gender", "age"],
+            "target": {"age": {"young": 0.6, "adult": 0.3, "old": 0.1}},
+        }
+        found.append(run(tmp_path / name, rows, also=also, **spec))
+    own = [{e.attribute: e for e in one.results.provenance.estimands} for one in found]
+    cells = [len(of["gender+age"].classes) for of in own]
+    assert cells == [5, 6]
+    together = compare(*found).results
+    shares = [
+        (m.arm, m.class_) for m in together.measurements
+        if (m.metric, m.attribute) == ("share", "gender+age")
+    ]  # fmt: skip
+    classes = own[0]["gender+age"].classes
+    assert sorted(shares) == sorted((arm, name) for arm in together.arms for name in classes)
+    joint = [m for m in together.measurements if (m.metric, m.attribute) == ("fd", "gender+age")]
+    assert [m.arm for m in joint] == ["A/none", "B/none"]
+    assert joint[0].value == pytest.approx(joint[1].value)
+    shown = {e.attribute: e.classes for e in together.provenance.estimands}
+    assert shown["gender+age"] == classes
+
+
 def test_arms_of_a_single_run_keep_their_names(pair):
     found = compare(pair[0]).results
     assert found.arms == ("none", "steer")

@@ -9,7 +9,8 @@ from simulation import ACCUSED, LOPSIDED, Setting, fair, quick, settings, simula
 
 from audit.metrics import fairness
 from audit.metrics.evaluation import evaluate
-from audit.statistics.discrepancy import decompose, discrepancy, distance, squared_discrepancy
+from audit.statistics.decomposition import decompose
+from audit.statistics.discrepancy import discrepancy, distance, squared_discrepancy
 from audit.statistics.intervals import share_interval, wilson
 from audit.statistics.shares import from_counts, one_hot, shares
 
@@ -50,7 +51,7 @@ def caught(rate, audits):
 
 
 def test_a_percentile_bootstrap_would_be_caught():
-    """For a fair model its lower end is always above 0."""
+    """Trap 12: for a fair model its lower end is always above 0."""
     rng = np.random.default_rng(0)
     counts = rng.multinomial(100, fair(4), QUICK)
     again = rng.multinomial(100, counts / 100, (400, QUICK)) / 100

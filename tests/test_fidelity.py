@@ -1,5 +1,6 @@
 """FID, KID, CMMD and CLIP scores: known answers; torchmetrics and torch-fidelity as oracles."""
 
+from functools import partial
 from math import exp, sqrt
 
 import numpy as np
@@ -16,6 +17,7 @@ from audit.metrics.fidelity import (
     frechet,
     kid,
 )
+from audit.statistics.intervals import mean_interval
 
 SQUARE = np.array([[0, 0], [2, 0], [0, 2], [2, 2.0]])
 TALL = np.array([[1, 1], [3, 1], [1, 5], [3, 5.0]])
@@ -122,6 +124,24 @@ def test_the_jackknife_of_kid_leaves_out_one_image_at_a_time():
     one = np.array([kid_value(np.delete(x, i, 0), y) for i in range(9)])
     two = np.array([kid_value(x, np.delete(y, i, 0)) for i in range(7)])
     assert kid(x, y).se == pytest.approx(sqrt(one.var() * 8 + two.var() * 6))
+
+
+def test_images_of_one_prompt_do_not_make_kid_surer():
+    """Ten images of each of 20 prompts: the error is that over new prompts, not new images."""
+    rng = np.random.default_rng(0)
+    prompts = np.repeat(np.arange(20), 10)
+    y = rng.normal(size=(400, 4))
+    found = []
+    for _ in range(80):
+        x = 0.7 * rng.normal(size=(20, 4))[prompts] + 0.5 + 0.7 * rng.normal(size=(200, 4))
+        by_prompt = partial(mean_interval, prompts=prompts, design="prompts")
+        found.append((kid(x, y, mean=by_prompt), kid(x, y)))
+    known, blind = zip(*found, strict=True)
+    spread = np.std([one.value for one in known])
+    assert np.mean([one.se for one in known]) == pytest.approx(spread, rel=0.3)
+    assert np.mean([one.se for one in blind]) < spread / 2
+    assert [one.value for one in known] == [one.value for one in blind]
+    assert known[0].df == 19
 
 
 def test_cmmd_of_unit_vectors():

@@ -8,8 +8,8 @@ import pytest
 from audit.metrics import fairness
 from audit.metrics.joint import joint_target, joint_votes, mutual_information
 from audit.metrics.stereotype import stereotype
+from audit.statistics.decomposition import decompose
 from audit.statistics.discrepancy import (
-    decompose,
     discrepancy,
     distance,
     maximum,

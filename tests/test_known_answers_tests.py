@@ -12,7 +12,6 @@ from audit.statistics.correction import (
     Calibration,
     correct,
     likeliest,
-    prediction_powered,
     prior_shift,
 )
 from audit.statistics.discrepancy import discrepancy, distance
@@ -29,6 +28,7 @@ from audit.statistics.power import (
     images_to_pass,
     pairs_to_detect,
 )
+from audit.statistics.powered import prediction_powered, rectified
 from audit.statistics.shares import from_counts, nearest, one_hot
 
 EVEN = np.array([0.5, 0.5])
@@ -191,23 +191,36 @@ def test_prior_shift_of_two_valued_scores_is_the_inverse():
 
 
 def labelled():
-    truth = one_hot(np.repeat([0, 0, 1, 1], [110, 4, 14, 72]), 2)
-    read = one_hot(np.repeat([0, 1, 0, 1], [110, 4, 14, 72]), 2)
-    return truth, read
+    """Return readings of 2,000 images, 1,300 of the first class, and labels of 200 of them."""
+    read = one_hot(np.repeat([0, 1, 0, 1, 0, 1], [110, 4, 14, 72, 1300 - 124, 700 - 76]), 2)
+    truth = one_hot(np.repeat([0, 0, 1, 1, -1], [110, 4, 14, 72, 1800]), 2)
+    return read, truth
 
 
 def test_labels_on_a_sample_correct_all_readings():
-    """KA-44: .65 + (.57 - .62) = .60; variance .65·.35/2000 + var(Y - f)/200."""
-    found = prediction_powered(from_counts(np.array([1300, 700])), *labelled())
+    """KA-44: .65 + (.57 - .62) = .60; variance .65·.35/2000 + var(Y - f)/200.
+
+    The known answer is of labels of other images. Of images that were read too, what is read and
+    how it errs go together: 2 cov(f, Y - f) / 2000 more, with cov .55 - .57·.62 - .62·.38.
+    """
+    found = rectified(*labelled(), np.eye(2))
     assert found.p[0] == near(0.60)
-    assert sqrt(found.cov[0, 0]) == near(0.023525, 2e-6)
+    together = 2 * (0.55 - 0.57 * 0.62 - 0.62 * 0.38) * 200 / 199 / 2000
+    assert sqrt(found.cov[0, 0] - together) == near(0.023525, 1e-5)
 
 
 def test_labels_weighted_for_the_smallest_variance():
     """KA-45: λ = cov(Y, f) / ((1 + n/N) var f) = .758605."""
-    found = prediction_powered(from_counts(np.array([1300, 700])), *labelled(), weight="optimal")
+    found = prediction_powered(*labelled())
     assert found.p[0] == near(0.758605 * 0.65 + 0.57 - 0.758605 * 0.62, 1e-6)
     assert found.p[0] == near(0.592758, 1e-6)
+
+
+def test_where_all_are_labelled_their_readings_add_nothing():
+    read, truth = (votes[:200] for votes in labelled())
+    found = prediction_powered(read, truth)
+    assert found.p == pytest.approx([0.57, 0.43])
+    assert found.cov[0, 0] == pytest.approx(0.57 * 0.43 / 199, rel=0.01)
 
 
 def test_what_fifteen_missing_faces_could_hide():

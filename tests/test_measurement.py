@@ -161,6 +161,15 @@ def test_counts_in_a_column_are_the_same_as_rows():
         measure(images, labels.assign(count=-1), benchmark())
 
 
+@pytest.mark.parametrize(("sure", "warned"), [(0.97, False), (0.6, True)])
+def test_labels_that_are_all_alike_are_still_uncertain(sure, warned):
+    """FD .707 of 50 labels, from .65 on by its interval; .665 of probabilities of .97."""
+    images, labels = tables({"none": {"-": ["woman"] * 50}})
+    labels = labels.assign(p_woman=sure, p_man=1 - sure)
+    found = measure(images, labels, benchmark())
+    assert ("soft_differs" in {w.code for w in found.warnings}) == warned
+
+
 def test_soft_and_hard_readings_differ_as_they_should():
     """KA-06: soft FD .088388, hard FD .353553."""
     images, labels = tables({"none": {"-": ["woman", "woman", "woman", "man"]}})
@@ -304,6 +313,57 @@ def card(counts, **more):
     return ErrorCard(
         probe="probe", fingerprint="f", data="d", images=1, attributes={"gender": confusion}
     )
+
+
+def test_without_a_card_nothing_is_corrected_and_no_probe_is_taken_for_perfect():
+    """Trap 13: a silent fallback to Se = Sp = 1 would print the raw share once more."""
+    found = measure(*tables({"none": {"-": EIGHTY}}), benchmark())
+    for metric, class_ in (("share_corrected", "woman"), ("fd_debiased_corrected", None)):
+        row = one(found, metric, class_=class_)
+        assert (row.value, row.ci_low, row.ci_high) == (None, None, None)
+        assert row.method == "not corrected: no error card of probe 'probe'"
+
+
+def test_a_class_that_is_declared_counts_before_shares_are_taken():
+    """Trap 7: 5 women, 4 men, 1 non-binary; without the last the entropy of 5/9 and 4/9."""
+    images, labels = tables({"none": {"-": ["woman"] * 5 + ["man"] * 5}})
+    labels.loc[9, "label"] = "non-binary"
+    three = benchmark(classes={"gender": ["woman", "man", "non-binary"]}, metrics=["openbias"])
+    found = measure(images, labels, three)
+    shares = [one(found, "share", class_=name).value for name in ("woman", "man", "non-binary")]
+    assert shares == pytest.approx([0.5, 0.4, 0.1])
+    entropy = -sum(p * np.log(p) for p in (0.5, 0.4, 0.1))
+    assert one(found, "openbias").value == pytest.approx(1 - entropy / np.log(3))
+
+
+def test_scores_over_embeddings_are_named_by_their_encoder_and_clamp_where_they_say():
+    """Trap 9, KA-58: cosines .3 and -.1: 2.5·.3 / 2, and 100·.1; no id is bare."""
+    images, labels = tables({"none": {"-": ["woman", "man"]}})
+    vectors = np.array([[0.3, (1 - 0.09) ** 0.5], [-0.1, (1 - 0.01) ** 0.5]])
+    found = Embeddings("tiny", "tiny, 64 px", vectors, {"-": np.array([1.0, 0.0])}, vectors)
+    listed = ("fid", "clipscore_w2.5", "clipscore_x100_torchmetrics")
+    spec = benchmark().model_copy(update={"metrics": listed})
+    told = measure(images, labels, spec, embeddings=[found])
+    assert one(told, "clipscore_w2.5@tiny").value == pytest.approx(0.375)
+    assert one(told, "clipscore_x100_torchmetrics@tiny").value == pytest.approx(10)
+    rows = [m for m in told.measurements if m.metric.partition("@")[0] in listed]
+    assert {(m.metric.partition("@")[2], m.extractor) for m in rows} == {("tiny", "tiny, 64 px")}
+
+
+def test_the_square_of_corrected_shares_is_that_of_the_inverse():
+    """Of 100 images all read women, by a probe that is right nine times of ten: 1.125 women.
+
+    They are 1, whose square is 2·.25; that of the inverse, 2·.625², is right on average.
+    """
+    known = card(((180, 20), (20, 180)))
+    found = measure(*tables({"none": {"-": ["woman"] * 100}}), benchmark(), cards={"probe": known})
+    share = one(found, "share_corrected", class_="woman")
+    assert (share.value, share.ci_high) == pytest.approx((1, 1))
+    assert 0.8 < share.ci_low < 0.97  # beyond 1 there would be no interval left
+    noise = 2 * 0.09 / 200 / 0.8**2  # of the calibration; the readings have none
+    square = one(found, "fd2_debiased_corrected").value
+    assert square == pytest.approx(2 * 0.625**2 - noise)
+    assert one(found, "fd_debiased_corrected").value == pytest.approx(0.5**0.5)  # none is larger
 
 
 def test_a_correction_brings_back_the_planted_share():
@@ -491,6 +551,48 @@ def test_quality_names_its_encoder_and_says_what_it_lacks():
     assert one(full, "fid@tiny", arm="none").value > 0
     assert one(full, "kid@tiny", arm="none").ci_low is not None
     assert any(w.code == "few_images" for w in full.warnings)
+
+
+def test_distances_between_sets_know_that_images_of_a_prompt_go_together():
+    images, labels = tables({"none": {f"p{j}": ["woman"] * 10 for j in range(12)}}, seeds=False)
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(12, 4))[images["prompt_id"].factorize()[0]]
+    vectors = vectors + 0.3 * rng.normal(size=vectors.shape)
+    found = Embeddings("tiny", "tiny", vectors, {}, rng.normal(size=(120, 4)))
+    some = {"statistics": {"inference": "prompt_population"}}
+    rows = [
+        one(
+            measure(
+                images,
+                labels,
+                benchmark(**given).model_copy(update={"metrics": ("kid",)}),
+                embeddings=[found],
+            ),
+            "kid@tiny",
+        )
+        for given in ({}, some)
+    ]
+    of_list, sample = (row.ci_high - row.ci_low for row in rows)
+    assert rows[0].value == rows[1].value
+    assert sample > 2 * of_list
+
+
+def test_a_few_shared_seeds_do_not_stand_for_the_quality_of_arms():
+    """Cosines .8 and .6 throughout, but .8 too in the two images that pair."""
+    images, labels = tables({"none": {"-": ["woman"] * 40}, "other": {"-": ["woman"] * 40}})
+    alone = (images["arm"] == "other") & (images["index"] > 1)
+    images.loc[alone, "seed"] += 10**6
+    cosines = np.where(alone, 0.6, 0.8) + np.tile([0.01, -0.01], 40)
+    vectors = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1)
+    found = Embeddings("tiny", "tiny", vectors, {"-": np.array([1.0, 0.0])})
+    spec = benchmark().model_copy(update={"metrics": ("clip_t",)})
+    told = measure(images, labels, spec, embeddings=[found]).comparisons
+    change = next(d for d in told if d.metric == "clip_t@tiny")
+    assert change.method == "unpaired: the arms share the seeds of 2 of 40 requests"
+    assert change.value == pytest.approx(-0.19)
+    other = (cosines[40:].var() + cosines[:40].var()) / 39  # Welch's, of variances over n - 1
+    assert change.ci_high - change.value == pytest.approx(2.02 * other**0.5, rel=0.01)
+    assert (change.n, change.dropped) == (40, 0)
 
 
 def test_a_margin_says_whether_quality_is_unchanged():

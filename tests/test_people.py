@@ -112,3 +112,28 @@ def test_people_who_saw_other_images_than_the_rest_are_warned_of():
         "gender: the images that people labelled differ from the others in their readings"
     )
     assert code not in {w.code for w in random.warnings}
+
+
+def test_too_few_labels_are_no_number_and_say_so():
+    images, labels = tables({"none": {"-": ["woman", "man"] * 10}})
+    found = measure(images, labels, benchmark(), people=labelled([0, 1], ["woman", "man"]))
+    share = one(found, "share_ppi", class_="woman")
+    assert share.value is None
+    assert share.method == (
+        "not corrected: people labelled 2 of the images that were read, 3 are needed"
+    )
+    assert one(found, "fd_ppi").value is None
+
+
+def test_labels_of_few_prompts_know_that_their_images_hang_together():
+    """Ten prompts of one class each, rightly read: 200 images are worth ten, labels or no."""
+    rows = {f"p{j}": ["woman" if j < 6 else "man"] * 20 for j in range(10)}
+    images, labels = tables({"none": rows}, seeds=False)
+    own = images[["arm", "prompt_id", "index"]].assign(attribute="gender")
+    people = own.assign(label=labels["label"])[::2]
+    sampled = benchmark(statistics={"inference": "prompt_population"})
+    wide = one(measure(images, labels, sampled, people=people), "share_ppi", class_="woman")
+    narrow = one(measure(images, labels, benchmark(), people=people), "share_ppi", class_="woman")
+    assert wide.value == pytest.approx(0.6, abs=1e-6)
+    assert wide.ci_high - wide.ci_low > 0.5
+    assert wide.ci_high - wide.ci_low > 3 * (narrow.ci_high - narrow.ci_low)

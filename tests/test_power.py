@@ -9,7 +9,7 @@ from audit.metrics.fairness import FD_DEBIASED
 from audit.spec import power
 from audit.spec.benchmark import ArmSpec, Benchmark, Gate
 from audit.spec.prompts import Prompt
-from audit.statistics.discrepancy import decompose
+from audit.statistics.decomposition import decompose
 from audit.statistics.power import (
     images_to_pass,
     images_to_pass_mean,
@@ -132,6 +132,30 @@ def test_the_worst_prompt_is_planned_from_the_images_of_each():
     assert "with 189, the chance to miss shared by 8 prompts (Bonferroni)" in said
     assert list(power.warnings(prompted(8, 189, [gate]))) == []
     assert power.gates(prompted(8, 189, [gate]), missing=0.1)[0].images == 170
+
+
+def test_a_probe_that_errs_needs_more_images_than_one_that_does_not():
+    plain, corrected = power.gates(drawn(100, [GATE, GATE | {"metric": "fd_corrected"}]))
+    assert corrected.needed == plain.needed
+    assert (plain.more, corrected.more) == ("", "the probe errs")
+    said = next(power.warnings(drawn(100, [GATE | {"metric": "fd_corrected"}])))
+    assert f"at 80 % with {power.images_to_pass(0.1, 2)} and more, since the probe errs:" in said
+
+
+def test_images_of_one_seed_are_planned_to_go_together():
+    """12 prompts of 30 images: 360, but no more than 30 seeds where prompts share them."""
+    alone = prompted(12, 30, [GATE])
+    shared = alone.model_copy(update={"seed_scheme": "shared"})
+    one, together = power.reach(alone)[0], power.reach(shared)[0]
+    assert (one.units, together.units) == (360, 30)
+    assert one.detectable_at_worst == one.detectable == together.detectable
+    assert together.detectable_at_worst == pytest.approx((7.849 / 60) ** 0.5, abs=5e-4)
+    (plain,), (clustered,) = power.gates(alone), power.gates(shared)
+    assert clustered.more == "images of one seed go together"
+    # Student's quantile of 29 degrees of freedom for that of the normal law: (1.699 + 1.2816)².
+    assert clustered.needed == int(np.ceil(((1.69913 + 1.28155) / 0.1) ** 2 / 2))
+    assert clustered.needed > plain.needed
+    assert power.gates(alone.model_copy(update={"gates": ()})) == ()
 
 
 def test_what_no_formula_is_for_is_not_planned():

@@ -13,10 +13,12 @@ from audit.metrics.evaluation import evaluate
 from audit.metrics.joint import pool, small_cells
 from audit.statistics.changes import compare
 from audit.statistics.correction import Calibration, correct
-from audit.statistics.discrepancy import decompose, discrepancy
+from audit.statistics.decomposition import decompose
+from audit.statistics.designs import design
+from audit.statistics.discrepancy import discrepancy
 from audit.statistics.intervals import mean_interval, share_interval
 from audit.statistics.missing import count_states, worst_case
-from audit.statistics.shares import design, from_counts, harden, one_hot, shares, shares_by
+from audit.statistics.shares import from_counts, harden, one_hot, shares, shares_by
 from audit.types import State
 
 EVEN = np.array([0.5, 0.5])

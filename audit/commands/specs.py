@@ -22,6 +22,9 @@ REACH = (
     "detects fd: the smallest FD that so many images tell from a fair model's in 80 % of runs,"
     " over all prompts and in one; fair up to: 95 % of fair models stay under it"
 )
+TOGETHER = (
+    "over all prompts at best: images of one prompt or seed go together, and at worst count as one"
+)
 STARTER = Path(__file__).with_name("starter.yaml")
 
 
@@ -92,6 +95,8 @@ def plan(
     ]
     if len(reach) > 1:
         lines += ["", *table(reach), REACH]
+        clustered = any(of["units"] < of["images"] for one in plans for of in one["reach"])
+        lines += [TOGETHER] if clustered else []
     rates = {"seconds_per_image": seconds, "bytes_per_image": 1000 * kilobytes}
     console(ctx).data(lines, {"plans": plans, "assumed": rates, "warnings": warnings})
     if strict and warnings:

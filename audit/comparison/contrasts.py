@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import pandas as pd
-
 from audit.comparison.quality import quality_changes
-from audit.comparison.sides import Side, misfits, unshared
+from audit.comparison.sides import Side, misfits, rows_of, unshared
 from audit.errors import InputError
 from audit.measuring.arrangement import groups_of
 from audit.measuring.comparisons import differences, pairs
@@ -46,9 +44,8 @@ def contrast(first: Side, second: Side, *, allow_mismatch: bool = False) -> Cont
         raise InputError(f"{first.name} and {second.name} do not compare: {'; '.join(unlike)}")
     benchmark = first.benchmark
     names = (first.name, second.name)
-    images = _renamed(first.run.images, second.run.images, first.arm, second.arm, names)
-    labels = _renamed(first.run.labels, second.run.labels, first.arm, second.arm, names)
-    labels = spread_counts(labels)
+    images = rows_of((first, second), "images")
+    labels = spread_counts(rows_of((first, second), "labels"))
     requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], names)
     compared = list(pairs(groups_of(labels, requests, benchmark, names)))
     if not compared:
@@ -61,15 +58,4 @@ def contrast(first: Side, second: Side, *, allow_mismatch: bool = False) -> Cont
         differences=tuple(adjust([*changes, *quality])),
         flips=tuple(adjust(flip for pair in compared for flip in flips(pair))),
         blocked=(*unlike, *unshared(first, second), *blocked),
-    )
-
-
-def _renamed(
-    one: pd.DataFrame, two: pd.DataFrame, first: str, second: str, names: tuple[str, str]
-) -> pd.DataFrame:
-    """Return the rows of two arms as one table, the arms called by the names given."""
-    parts = ((one, first, names[0]), (two, second, names[1]))
-    return pd.concat(
-        [table[table["arm"] == arm].assign(arm=name) for table, arm, name in parts],
-        ignore_index=True,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 
+from audit.comparison.combinations import recombined
 from audit.comparison.contrasts import Contrast, contrast
 from audit.comparison.described import described, doubts
 from audit.comparison.quality import unlike
@@ -105,16 +106,24 @@ def _document(runs: Mapping[str, Run], found: Sequence[Contrast]) -> Results:
     one = side(first, label=label)
     hidden = {name: set(unlike(one, side(other, label=name))) for name, other in others}
     sides = [Side(run, arm, name) for name, run in runs.items() for arm in run.results.arms]
+    again, cells = recombined(sides)
+    replaced = {entry.attribute for entry in again}
     return Results(
         benchmark=own.benchmark,
         title=_title(own.title or own.benchmark, runs),
         arms=tuple(one.name for one in sides),
         prompts=own.prompts,
-        measurements=tuple(
-            m.model_copy(update={"arm": one.name})
-            for one in sides
-            for m in one.run.results.measurements
-            if m.arm == one.arm and m.prompt is None and m.metric not in hidden.get(one.label, ())
+        measurements=(
+            *(
+                m.model_copy(update={"arm": one.name})
+                for one in sides
+                for m in one.run.results.measurements
+                if m.arm == one.arm
+                and m.prompt is None
+                and m.metric not in hidden.get(one.label, ())
+                and m.attribute not in replaced
+            ),
+            *again,
         ),
         states=tuple(
             s.model_copy(update={"arm": one.name})
@@ -125,7 +134,7 @@ def _document(runs: Mapping[str, Run], found: Sequence[Contrast]) -> Results:
         comparisons=(*(d for one in found for d in one.differences), *_within(runs)),
         flips=tuple(flip for one in found for flip in one.flips),
         probes=_probes(runs),
-        provenance=_provenance(runs, found),
+        provenance=_provenance(runs, found, cells),
     )
 
 
@@ -151,7 +160,9 @@ def _within(runs: Mapping[str, Run]) -> Iterator[Difference]:
                 yield d.model_copy(update={"arm": arm, "baseline": baseline})
 
 
-def _provenance(runs: Mapping[str, Run], found: Sequence[Contrast]) -> Provenance:
+def _provenance(
+    runs: Mapping[str, Run], found: Sequence[Contrast], cells: Sequence[Estimand]
+) -> Provenance:
     blocked = [
         Warned(code="not_compared", message=f"{one.second} against {one.first}: {reason}")
         for one in found
@@ -159,7 +170,7 @@ def _provenance(runs: Mapping[str, Run], found: Sequence[Contrast]) -> Provenanc
     ]
     shown = {None, *(arm for one in found for arm in (one.first, one.second))}
     doubted = [one for one in doubts(runs) if one.arm in shown]
-    estimands: dict[str, Estimand] = {}
+    estimands: dict[str, Estimand] = {estimand.attribute: estimand for estimand in cells}
     for run in runs.values():
         for estimand in run.results.provenance.estimands:
             estimands.setdefault(estimand.attribute, estimand)

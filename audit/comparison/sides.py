@@ -1,8 +1,11 @@
 """The sides of a comparison: arms of runs, and what keeps two of them from being compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
+
+import pandas as pd
 
 from audit.errors import InputError, unknown
 from audit.spec.benchmark import Benchmark
@@ -49,6 +52,23 @@ def side(run: Run, arm: str | None = None, label: str | None = None) -> Side:
     return Side(run, arm or arms[0], run.folder.name if label is None else label)
 
 
+def rows_of(sides: Sequence[Side], table: Literal["images", "labels"]) -> pd.DataFrame:
+    """Return the rows of several sides as one table, in which arms are called as sides are."""
+    parts = [one.run.images if table == "images" else one.run.labels for one in sides]
+    return pd.concat(
+        [
+            rows[rows["arm"] == one.arm].assign(arm=one.name)
+            for rows, one in zip(parts, sides, strict=True)
+        ],
+        ignore_index=True,
+    )
+
+
+def of_combination(attribute: str) -> bool:
+    """Say whether an attribute is several at once: `gender+race`."""
+    return "+" in attribute
+
+
 def misfits(first: Side, second: Side) -> Iterator[str]:
     """Say what makes numbers of two sides unlike: what is measured, of what, by what."""
     if first.run.folder == second.run.folder:
@@ -56,6 +76,8 @@ def misfits(first: Side, second: Side) -> Iterator[str]:
     one = {e.attribute: e for e in first.run.results.provenance.estimands}
     two = {e.attribute: e for e in second.run.results.provenance.estimands}
     for attribute in sorted(one.keys() & two.keys()):
+        if of_combination(attribute):  # of cells that each run chooses, and follow from the parts
+            continue
         for field in SAME:
             a, b = (getattr(found[attribute], field) for found in (one, two))
             alike = sorted(a) == sorted(b) if field == "classes" else a == b

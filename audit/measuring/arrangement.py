@@ -9,7 +9,7 @@ from audit.errors import InputError
 from audit.measuring.groups import Group
 from audit.measuring.votes import Requests, cast
 from audit.spec.benchmark import Benchmark
-from audit.statistics.shares import Design, design
+from audit.statistics.designs import Design, design
 
 BASELINE = "none"
 """Arm that others are compared with in tables at hand, where there is one so called."""

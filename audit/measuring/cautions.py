@@ -10,7 +10,7 @@ from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.groups import Group
 from audit.measuring.transfer import warn_transfer
 from audit.statistics.correction import correct
-from audit.statistics.discrepancy import decompose
+from audit.statistics.discrepancy import distance
 from audit.statistics.multiplicity import holm
 from audit.storage.results import Warned
 
@@ -65,7 +65,7 @@ def _pooling(group: Group) -> Iterator[Warned]:
     """Prompts at opposite ends can look even together."""
     if len(group.requests.prompts) < 2:
         return
-    split = decompose(group.hard.by_prompt, group.target)
+    split = group.hard.split
     if split.spread - max(split.pooled, 0) > SPREAD * split.macro_se:
         message = (
             f"{group.votes.attribute} by {group.votes.probe} differs by prompt more than it is "
@@ -75,14 +75,15 @@ def _pooling(group: Group) -> Iterator[Warned]:
 
 
 def _soft(group: Group) -> Iterator[Warned]:
-    """Labels and probabilities of a calibrated probe tell the same story."""
+    """Labels and probabilities of a calibrated probe tell the same story, within half an interval.
+
+    Which has a width where all labels are alike and their covariance has none.
+    """
     if group.soft is None:
         return
-    hard, soft = (
-        float(np.linalg.norm(found.pooled.p - group.target)) for found in (group.hard, group.soft)
-    )
-    width = 2 * float(np.sqrt(np.trace(group.hard.pooled.cov)))
-    if abs(hard - soft) > width:
+    labels = group.hard.pooled_discrepancy
+    hard, soft = float(labels.plugin), float(distance(group.soft.pooled.p, group.target))
+    if abs(hard - soft) > float(labels.high - labels.low) / 2:
         message = (
             f"{group.votes.attribute} by {group.votes.probe}: fd of labels is {hard:.3f}, of "
             f"probabilities {soft:.3f}: the probe is not calibrated on these images"

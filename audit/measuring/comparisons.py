@@ -9,15 +9,13 @@ import numpy.typing as npt
 from scipy import stats
 
 from audit.measuring.groups import Group, number
-from audit.measuring.votes import ABSENT, Votes
+from audit.measuring.votes import ABSENT, Matches, Votes
 from audit.statistics.changes import Change, Compared, compare, compare_each, compare_unpaired
 from audit.statistics.intervals import Estimate, Interval
 from audit.statistics.shares import Shares, one_hot
 from audit.storage.results import Difference, Direction
 from audit.types import Floats, State
 
-ENOUGH = 0.95
-"""Of the requests of either arm that must pair; pairs that are few are not those of the arm."""
 SAME = "paired: the same images"
 NO_PAIR = "not measured: no pair was read on both sides"
 
@@ -37,21 +35,21 @@ class Pair:
         return self.baseline.votes, self.arm.votes
 
     @cached_property
-    def there(self) -> Rows:
-        """[2, R] whether the baseline, and whether the arm, has a request."""
-        return np.stack([votes.states != ABSENT for votes in self.votes])
+    def matches(self) -> Matches:
+        """Which requests both arms have from the same noise."""
+        there = np.stack([votes.states != ABSENT for votes in self.votes])
+        arms = (self.baseline.votes.arm, self.arm.votes.arm)
+        return Matches.of(self.arm.requests, arms, there)
 
     @cached_property
-    def matched(self) -> Rows:
-        """[R] whether both arms have a request and drew it from the same noise."""
-        same = self.arm.requests.paired(self.baseline.votes.arm, self.arm.votes.arm)
-        return np.asarray(same & self.there.all(axis=0))
+    def there(self) -> Rows:
+        """[2, R] whether the baseline, and whether the arm, has a request."""
+        return self.matches.there
 
     @cached_property
     def rows(self) -> Rows:
         """[R] the requests that are compared pair by pair; none where too few have a partner."""
-        enough = self.matched.sum() >= ENOUGH * self.there.sum(axis=1).max()
-        return np.asarray(self.matched & enough)
+        return self.matches.rows
 
     @cached_property
     def paired(self) -> bool:
@@ -71,13 +69,6 @@ class Pair:
         before, after = self.votes
         files = self.arm.requests.same(before.arm, after.arm)
         return self.paired and bool((files & (before.codes == after.codes))[self.rows].all())
-
-    @property
-    def unpaired(self) -> str:
-        """Say why the arms are compared as two samples."""
-        shared, most = int(self.matched.sum()), int(self.there.sum(axis=1).max())
-        few = f"the arms share the seeds of {shared} of {most} requests"
-        return f"unpaired: {few if shared else 'the arms share no seeds'}"
 
     @cached_property
     def compared(self) -> Compared:
@@ -119,7 +110,7 @@ def differences(pair: Pair) -> Iterator[Difference]:
     """
     found, n, lost = pair.compared, int(pair.compared.difference.n), int(pair.lost.sum())
     yield from _shares(pair, found.difference, found.interval, found.p, pair.lost)
-    method = "paired-mover" if pair.paired else pair.unpaired
+    method = "paired-mover" if pair.paired else pair.matches.why_not
     for metric, change in (("fd_debiased", found.distance), ("fd2_debiased", found.squared)):
         yield _difference(pair, metric, change, n, lost, method, "lower")
     if not pair.paired:
@@ -138,7 +129,7 @@ def _shares(
     pair: Pair, found: Shares, interval: Interval, p: Floats, lost: Rows, prompt: str | None = None
 ) -> Iterator[Difference]:
     """Yield the change of every share, over all prompts or of one."""
-    method = interval.method if pair.paired else pair.unpaired
+    method = interval.method if pair.paired else pair.matches.why_not
     for k, name in enumerate(pair.arm.votes.classes):
         change = Change(found.p[k], interval.low[k], interval.high[k], interval.level)
         row = _difference(pair, "share", change, int(found.n), int(lost.sum()), method)

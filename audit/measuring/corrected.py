@@ -1,14 +1,17 @@
 """Shares and distances freed of what the errors of the probe do to them."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from audit.measuring.bounds import measured, one_sided
 from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.groups import NOTHING_READ, Group, Scored, number
-from audit.statistics.correction import Calibration, correct, prediction_powered
+from audit.statistics.correction import Calibration, correct
+from audit.statistics.discrepancy import maximum
 from audit.statistics.intervals import Interval, share_interval
+from audit.statistics.powered import prediction_powered
 from audit.statistics.shares import Shares
 from audit.types import Floats, Measurement, Metric
 
@@ -46,7 +49,7 @@ def measure_corrected(
     why_not = refusal(group, card)
     confusion = confusion_of(group, card)
     if why_not is not None or isinstance(confusion, str):
-        yield from _refused(group, chosen, f"not corrected: {why_not}")
+        yield from _refused(group, "corrected", chosen, f"not corrected: {why_not}")
         return
     table, raw = confusion.calibration, group.hard.pooled
     found = correct(raw, table, level=group.level)
@@ -56,7 +59,7 @@ def measure_corrected(
         return correct(raw, table, level=level).interval
 
     yield from _shares(group, "corrected", found.shares, found.interval, method, ends)
-    yield from _distances(group, "corrected", found.shares, chosen, method)
+    yield from _distances(group, "corrected", found.shares, chosen, method, found.inverse)
 
 
 def measure_powered(
@@ -70,19 +73,21 @@ def measure_powered(
         metrics: Of shares.
         listed: Names of those that are wanted.
     """
-    both = ~np.isnan(truth[:, 0]) & ~np.isnan(group.votes.hard[:, 0])
-    n = int(both.sum())
-    if n < 2:
+    chosen = [m for m in metrics if m.name in listed and "soft_shares" not in m.columns]
+    read, k = group.votes.hard, len(group.votes.classes)
+    n = int((~np.isnan(truth[:, 0]) & ~np.isnan(read[:, 0])).sum())
+    if n <= k:
+        reason = f"people labelled {n} of the images that were read, {k + 1} are needed"
+        yield from _refused(group, "ppi", chosen, f"not corrected: {reason}")
         return
     found = prediction_powered(
-        group.hard.pooled, truth[both], group.votes.hard[both], weight="optimal"
+        read, truth, prompts=group.requests.prompt, seeds=group.seeds, design=group.design
     )
     method = f"prediction-powered, {n} images labelled by people"
 
     def ends(level: float) -> Interval:
         return share_interval(found, level)
 
-    chosen = [m for m in metrics if m.name in listed and "soft_shares" not in m.columns]
     yield from _shares(group, "ppi", found, ends(group.level), method, ends)
     yield from _distances(group, "ppi", found, chosen, method)
 
@@ -152,10 +157,26 @@ def _shares(
 
 
 def _distances(
-    group: Group, what: str, found: Shares, metrics: Sequence[Metric], method: str
+    group: Group,
+    what: str,
+    found: Shares,
+    metrics: Sequence[Metric],
+    method: str,
+    inverse: Floats | None = None,
 ) -> Iterator[Scored]:
+    """Yield metrics of corrected shares.
+
+    Possible shares are nearer to the middle than the inverse was, so that their square is too
+    small already, and taking its noise off would make it smaller still: the debiased square is
+    that of the inverse where there is one.
+    """
     for metric in metrics:
         tests = measured(metric, found, group.target, group.level)
+        if metric.interval == "debiased" and inverse is not None:
+            value = metric.function(inverse, found.cov, group.target)
+            # A square keeps what is impossible, to be right on average; a root does not.
+            most = maximum(group.target) if metric.range[0] == 0 else np.inf
+            tests = replace(tests, value=np.minimum(value, most))
         row = Measurement(
             metric=f"{metric.name}_{what}",
             value=number(tests.value),
@@ -173,11 +194,11 @@ def _distances(
         yield Scored(row, one_sided(metric, found, group.target))
 
 
-def _refused(group: Group, metrics: Sequence[Metric], reason: str) -> Iterator[Scored]:
+def _refused(group: Group, what: str, metrics: Sequence[Metric], reason: str) -> Iterator[Scored]:
     n = int(group.hard.pooled.n)
     for name in group.votes.classes:
         row = Measurement(
-            metric="share_corrected",
+            metric=f"share_{what}",
             value=None,
             n=n,
             method=reason,
@@ -188,7 +209,7 @@ def _refused(group: Group, metrics: Sequence[Metric], reason: str) -> Iterator[S
         yield Scored(row)
     for metric in metrics:
         row = Measurement(
-            metric=f"{metric.name}_corrected",
+            metric=f"{metric.name}_{what}",
             value=None,
             n=n,
             method=reason,

@@ -15,7 +15,7 @@ from audit.measuring.groups import (
     number,
 )
 from audit.measuring.over_prompts import over_prompts
-from audit.statistics.intervals import Interval, clopper_pearson, share_interval
+from audit.statistics.intervals import Interval, exact_interval, share_interval
 from audit.statistics.multiplicity import benjamini_hochberg
 from audit.statistics.shares import Shares
 from audit.types import Measurement, Metric
@@ -88,10 +88,9 @@ def _share_rows(
 
         def bounds(level: float, k: int = k) -> tuple[float, float]:
             # Exact, since a gate hangs on it: the end of a two-sided interval at 90 % is a
-            # one-sided bound at 95 %. Clusters count as the independent readings they are worth.
-            worth = float(found.n_effective)
-            one = clopper_pearson(found.p[k] * worth, worth, 2 * level - 1)
-            return float(one.low), float(one.high)
+            # one-sided bound at 95 %.
+            one = exact_interval(found, 2 * level - 1)
+            return float(one.low[k]), float(one.high[k])
 
         row = Measurement(
             metric=metric,

@@ -7,7 +7,7 @@ import numpy as np
 from audit.measuring.comparisons import Pair, Rows
 from audit.measuring.groups import number
 from audit.statistics.agreement import confusion
-from audit.statistics.changes import CLUSTERED
+from audit.statistics.designs import CLUSTERED
 from audit.statistics.pairs import mcnemar, stuart_maxwell
 from audit.storage.results import Flips
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from audit.measuring.bounds import Bounds, from_discrepancy, measured
 from audit.measuring.votes import Codes, Requests, Votes
+from audit.statistics.decomposition import Decomposition, decompose_votes
+from audit.statistics.designs import Design
 from audit.statistics.discrepancy import Discrepancy, discrepancy, distance
 from audit.statistics.inversion import Inverted
-from audit.statistics.shares import Design, Shares, shares, shares_by
+from audit.statistics.shares import Shares, shares, shares_by
 from audit.types import Floats, Measurement, Metric
 
 NOTHING_READ = "not measured: the probe read no image"
@@ -36,6 +38,8 @@ class Estimates:
     """One leading dimension, prompts in order."""
     target: Floats
     level: float
+    split: Decomposition
+    """How the mean square of the prompts splits."""
 
     def measured(self, metric: Metric, *, by_prompt: bool) -> Inverted:
         """Return a metric of shares with interval and null, made once."""
@@ -43,7 +47,7 @@ class Estimates:
         if key not in self._measured:
             if metric.interval == "debiased" or metric.function is distance:
                 # One inversion serves every form of the discrepancy.
-                shared = self._each if by_prompt else self._pooled
+                shared = self._each if by_prompt else self.pooled_discrepancy
                 self._measured[key] = from_discrepancy(metric, shared)
             else:
                 found = self.by_prompt if by_prompt else self.pooled
@@ -55,7 +59,8 @@ class Estimates:
         return {}
 
     @cached_property
-    def _pooled(self) -> Discrepancy:
+    def pooled_discrepancy(self) -> Discrepancy:
+        """Over all prompts."""
         return discrepancy(self.pooled, self.target, self.level)
 
     @cached_property
@@ -98,7 +103,10 @@ class Group:
         prompt = self.requests.prompt
         pooled = shares(votes, prompts=prompt, seeds=self.seeds, design=self.design)
         by_prompt = shares_by(votes, prompt, len(self.requests.prompts))
-        return Estimates(pooled, by_prompt, self.target, self.level)
+        split = decompose_votes(
+            votes, by_prompt, self.target, prompts=prompt, seeds=self.seeds, design=self.design
+        )
+        return Estimates(pooled, by_prompt, self.target, self.level, split)
 
 
 def number(value: Floats | float) -> float | None:

@@ -6,9 +6,10 @@ import numpy as np
 
 from audit.measuring.bounds import lowered, of_worst, raised
 from audit.measuring.groups import Estimates, Group, Scored, number
-from audit.statistics.discrepancy import Decomposition, decompose
 from audit.statistics.intervals import quantile
 from audit.types import Floats, Measurement, Metric
+
+ALONE = "one prompt or seed does not show how they differ"
 
 
 def over_prompts(
@@ -46,20 +47,23 @@ def _worst_ends(metric: Metric, known: Sequence[Measurement]) -> tuple[float, fl
 
 def _mean_of_squares(group: Group, metric: Metric, found: Estimates) -> Scored:
     """Average the debiased squares and map once: roots must not be averaged."""
-    split = decompose(found.by_prompt, group.target)
+    split = found.split
     if np.isnan(split.macro):
         none = "not measured: no prompt has two readings"
         return Scored(_row(group, metric, "macro", None, found, none))
 
     def bounds(level: float) -> tuple[float, float]:
-        half = float(quantile(2 * level - 1)) * split.macro_se
+        half = float(quantile(2 * level - 1, split.df)) * split.macro_se
         ends = (max(split.macro + sign * half, 0.0) for sign in (-1, 1))
         low, high = (_at_square(metric, end, group.target) for end in ends)
         return low, high
 
     few = int((found.by_prompt.n >= 2).sum())
-    method = f"normal, of the mean of debiased squares of {few} prompts"
     value = _at_square(metric, split.macro, group.target)
+    if np.isnan(split.macro_se):
+        return Scored(_row(group, metric, "macro", value, found, f"no interval: {ALONE}"))
+    law = "normal" if np.isinf(split.df) else "t"
+    method = f"{law}, of the mean of debiased squares of {few} prompts"
     ends = bounds(0.5 + group.level / 2)
     return Scored(_row(group, metric, "macro", value, found, method, ends), bounds)
 
@@ -72,8 +76,8 @@ def _at_square(metric: Metric, square: float, target: Floats) -> float:
 
 def split_over_prompts(group: Group) -> Iterator[Scored]:
     """Yield how the mean squared discrepancy splits into imbalance of the whole and stereotype."""
-    found = group.hard
-    split: Decomposition = decompose(found.by_prompt, group.target)
+    found, split = group.hard, group.hard.split
+    reason = "no prompt has two readings" if np.isnan(split.macro) else ALONE
     for name, value in (("fd2_aggregate", split.pooled), ("fd2_spread", split.spread)):
         yield Scored(
             Measurement(
@@ -82,7 +86,7 @@ def split_over_prompts(group: Group) -> Iterator[Scored]:
                 n=int(found.pooled.n),
                 method="part of fd2_debiased_macro, debiased"
                 if np.isfinite(value)
-                else "not measured: no prompt has two readings",
+                else f"not measured: {reason}",
                 direction="lower",
                 **group.about,
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 
 import numpy as np
@@ -11,8 +12,8 @@ import pandas as pd
 from audit.measuring.bounds import Bounds
 from audit.measuring.groups import Scored, number
 from audit.measuring.votes import Requests, positions
+from audit.statistics.designs import Design
 from audit.statistics.intervals import Estimate, mean_interval, t_interval
-from audit.statistics.shares import Design
 from audit.types import Floats, Measurement, Metric
 
 Features = npt.NDArray[np.floating]
@@ -91,9 +92,10 @@ def _score(layout: Layout, metric: Metric, arm: str) -> Scored:
     why_not = _lacking(layout, metric, len(features))
     found: Estimate | float = float("nan")
     if why_not is None and metric.columns == ("features", "reference"):
+        offered = {"level": layout.level, "mean": partial(_mean_of_usable, layout, arm)}
         takes = signature(metric.function).parameters
-        level = {"level": layout.level} if "level" in takes else {}
-        found = metric.function(features, layout.embeddings.reference, **level)
+        given = {name: what for name, what in offered.items() if name in takes}
+        found = metric.function(features, layout.embeddings.reference, **given)
     elif why_not is None:
         each = each_image(layout, metric, arm)
         found = found if each is None else mean_of(layout, each, arm)
@@ -168,7 +170,20 @@ def mean_of(layout: Layout, values: Floats, arm: str) -> Estimate:
 
 def usable(features: Features) -> Features:
     """Return the rows [n, D] of images that there are."""
-    return features[~np.isnan(features).any(axis=1)]
+    return features[there(features)]
+
+
+def there(features: Features) -> npt.NDArray[np.bool_]:
+    """Return [R] which images there are."""
+    return np.asarray(~np.isnan(features).any(axis=1))
+
+
+def _mean_of_usable(layout: Layout, arm: str, values: Floats) -> Estimate:
+    """Return the mean of values [n] of the usable images of an arm."""
+    known = there(layout.arms[arm])
+    every = np.full(len(known), np.nan)
+    every[known] = values
+    return mean_of(layout, every, arm)
 
 
 def _bounds(found: Estimate) -> Bounds | None:

@@ -6,13 +6,16 @@ import numpy as np
 
 from audit.measuring.comparisons import two_sided
 from audit.measuring.groups import number
-from audit.measuring.quality import Layout, each_image, mean_of, usable, wanted
+from audit.measuring.quality import Layout, each_image, mean_of, there, usable, wanted
+from audit.measuring.votes import Matches
 from audit.statistics.changes import tost
+from audit.statistics.intervals import difference_of_means
 from audit.storage.results import Difference, Warned
 from audit.types import Metric
 
 FEWEST_FOR_FID = 2048
 """Images below which a Fréchet distance is not to be compared with published ones."""
+NO_IMAGE = "not measured: an arm has no usable image, or none with its partner"
 
 
 def compare_quality(
@@ -21,7 +24,9 @@ def compare_quality(
     listed: Collection[str],
     margins: Mapping[str, float],
 ) -> Iterator[Difference]:
-    """Yield the paired change of every metric that has a value for each image.
+    """Yield the change of every metric that has a value for each image.
+
+    Pair by pair where nearly all images have a partner, as shares are; else of two samples.
 
     Args:
         layout: Of one encoder.
@@ -39,9 +44,16 @@ def compare_quality(
             second = each_image(layout, metric, arm)
             if first is None or second is None:
                 continue
-            paired = layout.requests.paired(layout.baseline, arm)
-            change = np.where(paired, second - first, np.nan)
-            found = mean_of(layout, change, arm)
+            matches = _matches(layout, arm)
+            rows = matches.rows
+            if rows.any():
+                found = mean_of(layout, np.where(rows, second - first, np.nan), arm)
+                lost = matches.there.any(axis=0).sum() - found.n
+                method = f"paired-{found.method}"
+            else:
+                one, two = mean_of(layout, first, layout.baseline), mean_of(layout, second, arm)
+                found, method = difference_of_means(one, two), matches.why_not
+                lost = (matches.there & np.isnan([first, second])).any(axis=0).sum()
             margin = margins.get(metric.name)
             p_margin = None if margin is None else number(tost(found, margin))
             yield Difference(
@@ -53,15 +65,22 @@ def compare_quality(
                 ci_high=number(found.high),
                 level=found.level,
                 n=found.n,
-                dropped=int(paired.sum()) - found.n,
+                dropped=int(lost),
                 p=two_sided(found),
-                method=f"paired-{found.method}" if found.n else "not measured: no pair",
+                method=method if found.n else NO_IMAGE,
                 direction=metric.better,
                 equivalent=None if p_margin is None else p_margin <= 1 - layout.level,
                 margin=margin,
                 p_margin=p_margin,
                 extractor=layout.embeddings.extractor,
             )
+
+
+def _matches(layout: Layout, arm: str) -> Matches:
+    """Return which requests an arm shares with the baseline; one it drew is there, if unusable."""
+    names = (layout.baseline, arm)
+    drawn = [(layout.requests.seeds[name] >= 0) | there(layout.arms[name]) for name in names]
+    return Matches.of(layout.requests, names, np.stack(drawn))
 
 
 def warn_quality(layout: Layout, listed: Collection[str]) -> Iterator[Warned]:

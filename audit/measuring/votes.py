@@ -19,6 +19,8 @@ Codes = npt.NDArray[np.int64]
 
 ABSENT = ""
 """State of a request of which there is no row at all."""
+ENOUGH = 0.95
+"""Of the requests of either arm that must pair; pairs that are few are not those of the arm."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,39 @@ class Votes:
         """[R] class codes, -1 where there is no reading."""
         missing = np.isnan(self.hard[:, 0])
         return np.where(missing, -1, np.where(missing[:, None], 0.0, self.hard).argmax(axis=1))
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which requests of two arms were drawn from the same noise."""
+
+    there: npt.NDArray[np.bool_]
+    """[2, R] whether the first arm, and whether the second, has a request."""
+    alike: npt.NDArray[np.bool_]
+    """[R] whether both have it from the same noise."""
+
+    @classmethod
+    def of(
+        cls, requests: Requests, arms: tuple[str, str], there: npt.NDArray[np.bool_]
+    ) -> "Matches":
+        """Return the matches of two arms that have the requests `there` [2, R]."""
+        return cls(there, np.asarray(requests.paired(*arms) & there.all(axis=0)))
+
+    @property
+    def rows(self) -> npt.NDArray[np.bool_]:
+        """[R] the requests that are compared pair by pair; none where too few have a partner."""
+        return np.asarray(self.alike & (self.alike.sum() >= ENOUGH * self._most))
+
+    @property
+    def why_not(self) -> str:
+        """Say why two arms are compared as two samples."""
+        shared = int(self.alike.sum())
+        few = f"the arms share the seeds of {shared} of {self._most} requests"
+        return f"unpaired: {few if shared else 'the arms share no seeds'}"
+
+    @property
+    def _most(self) -> int:
+        return int(self.there.sum(axis=1).max())
 
 
 def spread_counts(labels: pd.DataFrame) -> pd.DataFrame:

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from audit.statistics.intervals import Estimate, t_interval
+from audit.statistics.intervals import Estimate, mean_interval, t_interval
 from audit.types import Floats, Metric
 
 Features = npt.NDArray[np.floating]
 Kernel = Callable[[Floats], Floats]
 """Of inner products, elementwise."""
+Mean = Callable[[Floats], Estimate]
+"""Of values of the images [N]: their mean, with its error under the design of the run."""
 
 BLOCK = 1024
 
@@ -121,22 +123,26 @@ def fid_infinity(
     return t_interval(whole, se, 9, n, level)
 
 
-def kid(features: Features, reference: Features, level: float = 0.95) -> Estimate:
+def kid(
+    features: Features, reference: Features, level: float = 0.95, mean: Mean = mean_interval
+) -> Estimate:
     """Return the squared maximum mean discrepancy with (x·y/D + 1)³, unbiased.
 
     No subsets; may be negative, then the sets cannot be told apart. The interval is a
     leave-one-out jackknife over both sides, in closed form, and not the spread over random
-    subsets that is often printed as ±.
+    subsets that is often printed as ±. Of the images audited it takes the mean of the jackknife's
+    pseudo-values, so that images of one prompt or seed are not taken for independent.
 
     Source: Bińkowski et al. 2018, arXiv 1801.01401.
 
     Args:
         features: [N, D]; NaN below 2, no interval below 3.
-        reference: [M, D], likewise.
+        reference: [M, D], likewise; independent of each other.
         level: of the interval.
+        mean: of values of the images audited; independent of each other if not given.
     """
     x, y = np.asarray(features, float), np.asarray(reference, float)
-    return _mmd(x, y, lambda dot: (dot / x.shape[1] + 1) ** 3, level)
+    return _mmd(x, y, lambda dot: (dot / x.shape[1] + 1) ** 3, level, mean)
 
 
 def cmmd(features: Features, reference: Features) -> float:
@@ -151,13 +157,18 @@ def cmmd(features: Features, reference: Features) -> float:
     return float(1000 * (parts[0] + parts[1] - 2 * parts[2]))
 
 
-def cmmd_unbiased(features: Features, reference: Features, level: float = 0.95) -> Estimate:
-    """Return 1000 · unbiased MMD² as in `cmmd`, with an interval; below 1,000 images prefer it."""
-    found = _mmd(_unit(features), _unit(reference), _gauss, level)
+def cmmd_unbiased(
+    features: Features, reference: Features, level: float = 0.95, mean: Mean = mean_interval
+) -> Estimate:
+    """Return 1000 · unbiased MMD² as in `cmmd`, with the interval of `kid`.
+
+    Below 1,000 images prefer it.
+    """
+    found = _mmd(_unit(features), _unit(reference), _gauss, level, mean)
     return t_interval(1000 * found.value, 1000 * found.se, found.df, found.n, level)
 
 
-def _mmd(x: Floats, y: Floats, kernel: Kernel, level: float) -> Estimate:
+def _mmd(x: Floats, y: Floats, kernel: Kernel, level: float, mean: Mean) -> Estimate:
     n, m = len(x), len(y)
     if min(n, m) < 2:
         nan = float("nan")
@@ -172,8 +183,9 @@ def _mmd(x: Floats, y: Floats, kernel: Kernel, level: float) -> Estimate:
         return Estimate(float(value), nan, nan, nan, level, n, nan, "no interval below 3 images")
     without_x = (xx - 2 * within_x) / ((n - 1) * (n - 2)) - 2 * (xy - across_x) / ((n - 1) * m)
     without_y = (yy - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (xy - across_y) / (n * (m - 1))
-    variance = without_x.var() * (n - 1) + without_y.var() * (m - 1)
-    return t_interval(float(value), float(variance**0.5), min(n, m) - 1, n, level)
+    own = mean(n * value - (n - 1) * without_x)
+    variance = own.se**2 + without_y.var() * (m - 1)
+    return t_interval(float(value), float(variance**0.5), min(own.df, m - 1), n, level)
 
 
 def _row_sums(x: Floats, y: Floats, kernel: Kernel) -> Floats:

@@ -2,11 +2,6 @@
 
 Pairing removes what both arms share, so differences are taken image by image: the difference of
 two votes is a vote like any other for `shares`, and keeps prompts and seeds together.
-
-How sure a difference is depends on how many pairs flipped, and pairs that did not flip do not show
-that none would: n of them are no surprise while fewer than 3 of n flip. So every interval here is
-of the kind of Wilson's, which asks for the changes that are not ruled out, and has a width where
-no pair flipped and where all did.
 """
 
 from dataclasses import dataclass, replace
@@ -16,18 +11,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from audit.statistics.designs import CLUSTERED, Design
 from audit.statistics.discrepancy import discrepancy
 from audit.statistics.intervals import Estimate, Interval, class_n, quantile, share_interval
+from audit.statistics.paired_shares import (
+    effective_pairs,
+    hotelling,
+    score_interval,
+    score_p,
+    student_p,
+)
 from audit.statistics.pairs import exact
-from audit.statistics.shares import Design, Shares, shares, shares_by
+from audit.statistics.shares import Shares, shares, shares_by
 from audit.types import Floats
 
 Real = float | Floats
-
-CLUSTERED: tuple[Design, ...] = ("prompts", "seeds", "crossed")
-"""Designs in which pairs of one prompt or seed change together."""
-STEPS = 48
-"""Of bisection: an end of an interval is then known to 2 ** -47."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def compare_shares(
     contrast = np.concatenate([-np.eye(k), np.eye(k)], axis=1)
     cov, across = contrast @ joint @ contrast.T, joint[..., :k, k:]
     difference = Shares(after.p - before.p, cov, before.n, before.units, _df(before), hard=False)
-    unseen = (quantile(level, difference.df) / _all_pairs(difference, moved)) ** 2
+    unseen = (quantile(level, difference.df) / effective_pairs(difference, moved)) ** 2
     distance, squared = _changes(before, after, across, unseen, np.asarray(target, float), level)
     return Compared(
         before,
@@ -174,70 +172,11 @@ def compare_unpaired(
     difference = Shares(after.p - before.p, after.cov + before.cov, n, units, df, hard=False)
     a, b = class_n(before), class_n(after)
     pooled = (a * before.p + b * after.p) / (a + b)
-    p = _student(difference.p, pooled * (1 - pooled) * (1 / a + 1 / b), df)
+    p = student_p(difference.p, pooled * (1 - pooled) * (1 / a + 1 / b), df)
     nothing = np.zeros_like(before.cov)
     distance, squared = _changes(before, after, nothing, 0.0, np.asarray(target, float), level)
     interval, together = Interval(low, high, level, "newcombe"), np.full(df.shape, np.nan)
     return Compared(before, after, difference, interval, p, together, distance, squared)
-
-
-def score_interval(change: Shares, moved: Floats, level: float = 0.95) -> Interval:
-    """Return the interval [..., K] of the change of every share, after Tango 1998.
-
-    The score interval of a paired difference, at the effective number of pairs: independent pairs
-    give Tango's, with Student's quantile, and clustered ones count for fewer.
-
-    Args:
-        change: After minus before, with any leading dimensions.
-        moved: [..., K] as for `compare_shares`.
-        level: Coverage wanted.
-    """
-    n, d = _pairs(change, moved), change.p
-    bar = quantile(level, change.df)[..., None] ** 2 / n
-    lost = (moved - d) / 2
-
-    def beyond(ends: Floats) -> npt.NDArray[np.bool_]:
-        # q is the likeliest share of lost pairs were the change this: the root of 2q² + bq + c.
-        b = (2 - d) * ends - moved
-        c = -lost * ends * (1 - ends)
-        q = (np.sqrt(np.maximum(b**2 - 8 * c, 0)) - b) / 4
-        return np.asarray((d - ends) ** 2 > bar * (2 * q + ends - ends**2))
-
-    def end(far: float) -> Floats:
-        outside, inside = np.full_like(d, far), d
-        for _ in range(STEPS):
-            middle = (outside + inside) / 2
-            out = beyond(middle)
-            outside, inside = np.where(out, middle, outside), np.where(out, inside, middle)
-        return np.where(np.isnan(n), np.nan, inside)
-
-    return Interval(end(-1.0), end(1.0), level, "paired-score")
-
-
-def score_p(change: Shares, moved: Floats) -> Floats:
-    """Return the p-values [..., K] of no change of a share: McNemar's, for pairs in clusters.
-
-    The variance is that of flips as many both ways, so it is not 0 where all went one way.
-    """
-    return _student(change.p, moved / _pairs(change, moved), change.df)
-
-
-def hotelling(change: Shares, moved: Floats) -> Floats:
-    """Return the p-value [...] of no change of any share, for pairs in clusters: Hotelling's T².
-
-    About no change, as `score_p`, with which it agrees for two classes.
-    """
-    n, d, df = _all_pairs(change, moved)[..., None, None], change.p, np.asarray(change.df)
-    null = (change.cov * (n - 1) + d[..., :, None] * d[..., None, :]) / n
-    known = np.asarray(np.isfinite(null).all((-2, -1)))
-    null = np.where(known[..., None, None], null, 0)
-    # Shares add up to 1, so a class adds nothing, and neither does one that nobody drew.
-    rank = np.linalg.matrix_rank(null, hermitian=True)
-    squared = np.einsum("...a,...ab,...b->...", d, np.linalg.pinv(null, hermitian=True), d)
-    left = df - rank + 1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = stats.f.sf(squared * left / (rank * df), rank, left)
-    return np.where(known & (rank == 0), 1.0, np.where(known & (left > 0), p, np.nan))
 
 
 def tost(estimate: Estimate, margin: float) -> float:
@@ -308,29 +247,3 @@ def _form(d: Floats, cov: Floats, e: Floats) -> Floats:
 
 def _df(found: Shares) -> Floats:
     return np.where(np.isinf(found.df), np.maximum(found.units - 1.0, 1.0), found.df)
-
-
-def _student(change: Floats, variance: Floats, df: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(change == 0, 0.0, np.abs(change) / np.sqrt(variance))
-        p = 2 * stats.t.sf(t, np.asarray(df)[..., None])
-    return np.where(np.isnan(variance), np.nan, p)
-
-
-def _pairs(change: Shares, moved: Floats) -> Floats:
-    """Return how many independent pairs [..., K] would tell as much of the change of a share."""
-    variance = np.diagonal(change.cov, axis1=-2, axis2=-1)
-    return _effective(moved - change.p**2, variance, np.asarray(change.units)[..., None])
-
-
-def _all_pairs(change: Shares, moved: Floats) -> Floats:
-    """Return how many independent pairs [...] would tell as much of all changes together."""
-    trace = np.trace(change.cov, axis1=-2, axis2=-1)
-    return _effective((moved - change.p**2).sum(-1), trace, np.asarray(change.units))
-
-
-def _effective(spread: Floats, variance: Floats, units: npt.NDArray[np.int64]) -> Floats:
-    """Return spread ÷ variance + 1, n for independent pairs; the units where nothing varies."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.where(variance > 0, spread / variance + 1, units)
-    return np.where(np.isnan(variance), np.nan, np.maximum(found, 1))

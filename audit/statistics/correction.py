@@ -50,6 +50,8 @@ class Corrected:
     """Corrected shares and what to say about them."""
 
     shares: Shares
+    inverse: Floats
+    """[K] before they were brought back to possible shares: unbiased, and may be negative."""
     interval: Interval
     """[K], with the uncertainty of the calibration."""
     raw: Shares
@@ -79,19 +81,19 @@ def correct(
         Warnings hold the reasons of `Calibration.refusals` and `infeasible_inverse`.
     """
     c = calibration.confusion
-    inverse = np.linalg.inv(c.T)
-    raw = inverse @ measured.p
+    matrix = np.linalg.inv(c.T)
+    raw = matrix @ measured.p
     warnings = list(calibration.refusals())
     if raw.min() < 0:
         warnings.append("infeasible_inverse")
     p = likeliest(measured.p, c) if method == "likelihood" else nearest(raw)
     cov, cautious = (
-        inverse @ (sampling + calibration_cov(p, calibration)) @ inverse.T
+        matrix @ (sampling + calibration_cov(p, calibration)) @ matrix.T
         for sampling in (measured.cov, measured.interval_cov)
     )
     found = replace(measured, p=p, cov=cov, hard=False, cautious=cautious)
     interval = _score_interval(raw, p, measured, calibration, level)
-    return Corrected(found, interval, measured, f"confusion-{method}", tuple(warnings))
+    return Corrected(found, raw, interval, measured, f"confusion-{method}", tuple(warnings))
 
 
 def calibration_cov(p: Floats, calibration: Calibration) -> Floats:
@@ -134,47 +136,17 @@ def prior_shift(probabilities: npt.NDArray[np.floating], training: Floats) -> Fl
     return np.asarray(new)
 
 
-def prediction_powered(
-    readings: Shares,
-    truth: npt.NDArray[np.floating],
-    read: npt.NDArray[np.floating],
-    *,
-    weight: float | Literal["optimal"] = 1.0,
-) -> Shares:
-    """Estimate shares from all readings and a random sample of them labelled by people.
-
-    θ = λ q + mean(truth - λ read): right whatever errors the probe makes, without any assumption
-    of label shift (Angelopoulos et al. 2023, arXiv 2301.09633; λ: 2311.01453).
-
-    Args:
-        readings: shares of all images as the probe read them.
-        truth: [n, K] votes of people on a random sample.
-        read: [n, K] votes of the probe on the same images.
-        weight: λ; `optimal` is the one with the smallest total variance.
-    """
-    n, big = len(truth), float(readings.n)
-    centred = read - read.mean(axis=0)
-    if weight == "optimal":
-        shared = ((truth - truth.mean(axis=0)) * centred).sum()
-        weight = float(shared / ((1 + n / big) * (centred**2).sum())) if centred.any() else 0.0
-    rest = truth - weight * read
-    p = weight * readings.p + rest.mean(axis=0)
-    cov, cautious = (
-        weight**2 * sampling + np.atleast_2d(np.cov(rest.T)) / n
-        for sampling in (readings.cov, readings.interval_cov)
-    )
-    units = np.array(n)
-    return Shares(p, cov, readings.n, units, np.array(n - 1.0), False, cautious)
-
-
 def _score_interval(
     raw: Floats, p: Floats, measured: Shares, calibration: Calibration, level: float
 ) -> Interval:
     """Intervals of corrected shares, after Wilson: the variance is that at the share in question.
 
     For a share θ of class k, the others in proportion, the inverse has variance V(θ), which is
-    quadratic in θ; so is the set of θ with (raw - θ)² ≤ z² V(θ).
+    quadratic in θ; so is the set of θ with (raw - θ)² ≤ z² V(θ). An inverse beyond 0 or 1 counts
+    as 0 or 1: that readings fit no share well makes none of them surer, and far beyond there
+    would be no θ left at all.
     """
+    raw = np.clip(raw, 0, 1)
     c = calibration.confusion
     inverse = np.linalg.inv(c.T)
     rows = calibration.counts.sum(axis=1)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.statistics.inversion import invert
-from audit.statistics.shares import Shares, multinomial_cov, smoothed
+from audit.statistics.shares import Shares
 from audit.types import Floats
 
 
@@ -96,57 +96,3 @@ def distance(p: Floats, target: Floats) -> Floats:
     """Return ‖p - t‖ over the last dimension."""
     away = np.asarray(p - target)
     return np.asarray(np.sqrt(np.einsum("...k,...k->...", away, away)))
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """Mean over prompts of ‖p_j - t‖², split; debiased, so a term may be slightly negative."""
-
-    macro: float
-    """Mean over prompts."""
-    pooled: float
-    """‖p̄ - t‖²: imbalance of the whole."""
-    spread: float
-    """Mean over prompts of ‖p_j - p̄‖²: stereotype."""
-    macro_se: float
-    """Of whole votes never 0: a prompt that drew one class only is not taken for certain."""
-    worst: int
-    """The prompt with the largest debiased square."""
-
-
-def decompose(by_prompt: Shares, target: npt.NDArray[np.floating]) -> Decomposition:
-    """Split the mean squared discrepancy of J prompts into pooled imbalance and spread.
-
-    Macro = pooled + spread holds exactly. Prompts without two readings are left out; where none
-    is left every number is NaN and `worst` is -1.
-
-    Args:
-        by_prompt: shares with one leading dimension [J], independent between prompts.
-        target: [K].
-    """
-    target = np.asarray(target, float)
-    usable = np.flatnonzero(by_prompt.n >= 2)
-    if len(usable) == 0:
-        return Decomposition(np.nan, np.nan, np.nan, np.nan, -1)
-    p, cov = by_prompt.p[usable], by_prompt.cov[usable]
-    each = squared_discrepancy(by_prompt[usable], target)
-    mean_cov = cov.mean(axis=0) / len(usable)
-    pooled = float(((p.mean(axis=0) - target) ** 2).sum() - np.trace(mean_cov))
-    macro = float(each.mean())
-    if by_prompt.hard:
-        n = by_prompt.n[usable, None]
-        likely = smoothed(p, n, np.full_like(target, 1 / len(target)))
-        cov = multinomial_cov(likely) / (n[..., None] - 1)
-    variance = squared_variance(p - target, cov).sum() / len(usable) ** 2
-    worst = int(usable[each.argmax()])
-    return Decomposition(macro, pooled, macro - pooled, float(variance) ** 0.5, worst)
-
-
-def squared_variance(deviation: Floats, cov: Floats) -> Floats:
-    """Estimate the variance [...] of the debiased square of a deviation [..., K].
-
-    Var = 4 dᵀΣd + 2 tr Σ²; the plug-in of the first term is too large by 4 tr Σ² on average.
-    """
-    linear = np.einsum("...a,...ab,...b->...", deviation, cov, deviation)
-    noise = np.einsum("...ab,...ba->...", cov, cov)
-    return np.asarray(np.maximum(4 * linear - 2 * noise, 2 * noise))

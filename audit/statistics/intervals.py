@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from audit.statistics.shares import Design, Shares, shares
+from audit.statistics.designs import Design
+from audit.statistics.shares import Shares, shares
 from audit.types import Floats
 
 
@@ -66,8 +67,9 @@ def clopper_pearson(k: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95) -> 
     """Exact interval of a share of independent readings: covers at least `level` everywhere."""
     k, n = np.asarray(k, float), np.asarray(n, float)
     tail = (1 - level) / 2
-    low = special.betaincinv(np.maximum(k, 1), n - np.maximum(k, 1) + 1, tail)
-    high = special.betaincinv(np.minimum(k, n - 1) + 1, np.maximum(n - k, 1), 1 - tail)
+    some, not_all = np.where(k > 0, k, 1), np.where(k < n, k, 0)
+    low = special.betaincinv(some, n - some + 1, tail)
+    high = special.betaincinv(not_all + 1, n - not_all, 1 - tail)
     return Interval(
         np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high), level, "clopper-pearson"
     )
@@ -95,6 +97,20 @@ def share_interval(estimate: Shares, level: float = 0.95) -> Interval:
     return Interval(
         np.where(seen, found.low, np.nan), np.where(seen, found.high, np.nan), level, "wilson"
     )
+
+
+def exact_interval(estimate: Shares, level: float = 0.95) -> Interval:
+    """Clopper-Pearson interval [..., K] of every share, after Korn and Graubard 1998.
+
+    Clusters count as the independent readings they are worth, and for fewer where few of them
+    tell how many that are: by the square of the normal quantile over Student's.
+    """
+    known = quantile(level) / quantile(level, class_df(estimate))
+    worth = class_n(estimate) * known**2
+    found = clopper_pearson(estimate.p * worth, worth, level)
+    seen = np.asarray(estimate.n)[..., None] > 0
+    low, high = (np.where(seen, end, np.nan) for end in (found.low, found.high))
+    return Interval(low, high, level, found.method)
 
 
 def class_n(estimate: Shares) -> Floats:
@@ -164,6 +180,15 @@ def mean_interval(
         return Estimate(np.nan, np.nan, np.nan, np.nan, level, 0, np.nan, "no reading")
     df = max(float(found.units) - 1, 1) if design == "iid" else float(found.df)
     return t_interval(float(found.p[0]), float(found.cov[0, 0]) ** 0.5, df, int(found.n), level)
+
+
+def difference_of_means(before: Estimate, after: Estimate) -> Estimate:
+    """Return after minus before of two samples that have nothing in common: Welch 1947."""
+    one, two = before.se**2, after.se**2
+    parts = one**2 / before.df + two**2 / after.df
+    df = (one + two) ** 2 / parts if parts > 0 else min(before.df, after.df)
+    n = min(before.n, after.n)
+    return t_interval(after.value - before.value, (one + two) ** 0.5, df, n, before.level)
 
 
 def t_interval(value: float, se: float, df: float, n: int, level: float = 0.95) -> Estimate:

@@ -50,32 +50,41 @@ def images_for_width(half_width: float, level: float = 0.95) -> int:
     return int(np.ceil(optimize.brentq(excess, 1, 1e9)))
 
 
-def images_to_pass(limit: float, classes: int, *, level: float = 0.95, power: float = 0.8) -> int:
+def images_to_pass(
+    limit: float, classes: int, *, level: float = 0.95, power: float = 0.8, df: float = np.inf
+) -> int:
     """Return the images with which a fair model passes a gate `discrepancy ≤ limit`.
 
     The gate passes where plug-in + z·se ≤ limit. At the target the standard error along any ray
-    is sqrt(1/nK), and the plug-in follows a chi law with K - 1 degrees of freedom.
+    is sqrt(1/nK), and the plug-in follows a chi law with K - 1 degrees of freedom. Of a standard
+    error with `df` degrees of freedom z is Student's.
     """
-    z = stats.norm.ppf(level)
+    z = stats.t.ppf(level, df)
     largest = stats.chi2.ppf(power, classes - 1) ** 0.5
     return int(np.ceil(((z + largest) / limit) ** 2 / classes))
 
 
 def images_to_pass_mean(
-    limit: float, classes: int, prompts: int, *, level: float = 0.95, power: float = 0.8
+    limit: float,
+    classes: int,
+    prompts: int,
+    *,
+    level: float = 0.95,
+    power: float = 0.8,
+    df: float = np.inf,
 ) -> int:
     """Return the images a prompt with which a fair model passes `mean over prompts ≤ limit`.
 
     The gate passes where the mean of the debiased squares + z·se ≤ limit². In units of 1/nK the
     plug-in square of a fair prompt follows a chi-square law with K - 1 degrees of freedom, and
-    the variance of its debiased form is estimated as in `discrepancy.squared_variance`: on
+    the variance of its debiased form is estimated as in `decomposition.squared_variance`: on
     average too large, the more so where the square is. What is asked for is a quantile of their
     sum, which has no closed form and is drawn.
     """
-    df = classes - 1
-    square = np.random.default_rng(0).chisquare(df, (DRAWS, prompts))
-    variance = np.maximum(4 * square - 2 * df, 2 * df).sum(axis=1) / prompts**2
-    upper = square.mean(axis=1) - df + stats.norm.ppf(level) * variance**0.5
+    chi_df = classes - 1
+    square = np.random.default_rng(0).chisquare(chi_df, (DRAWS, prompts))
+    variance = np.maximum(4 * square - 2 * chi_df, 2 * chi_df).sum(axis=1) / prompts**2
+    upper = square.mean(axis=1) - chi_df + stats.t.ppf(level, df) * variance**0.5
     return int(np.ceil(0.5 + np.quantile(upper, power) / (classes * limit**2)))
 
 

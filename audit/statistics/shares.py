@@ -6,24 +6,12 @@ Arrays may carry leading dimensions: one `Shares` can hold those of every prompt
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from audit.statistics.designs import Design
 from audit.types import Floats
-
-Design = Literal["iid", "stratified", "prompts", "seeds", "crossed"]
-"""What was sampled independently of what.
-
-* `iid`: single images; every image weighs the same.
-* `stratified`: images within each prompt, the list of prompts being the population.
-* `prompts`: prompts, the list being a sample of the prompts people type.
-* `seeds`: seeds that every prompt shares, the list of prompts being the population.
-* `crossed`: prompts and the seeds that they share.
-
-In all but `iid` every prompt weighs the same, however many of its images could be read.
-"""
 
 FEW = 4
 """Images of the whole that are added to all strata together; see `Shares.cautious`."""
@@ -80,22 +68,6 @@ class Shares:
         """Return the shares of some of the groups along the first leading dimension."""
         names = ["p", "cov", "n", "units", "df"] + ["cautious"] * (self.cautious is not None)
         return replace(self, **{name: getattr(self, name)[index] for name in names})
-
-
-def design(inference: str, *, prompts: int, shared_seeds: bool) -> Design:
-    """Return the design of a run.
-
-    Args:
-        inference: `fixed_prompts`, the list of prompts is the population, or
-            `prompt_population`, it is a sample of the prompts that people type.
-        prompts: how many there are.
-        shared_seeds: whether image i of every prompt starts from the same noise.
-    """
-    if prompts < 2:
-        return "iid"
-    if inference == "prompt_population":
-        return "crossed" if shared_seeds else "prompts"
-    return "seeds" if shared_seeds else "stratified"
 
 
 def one_hot(labels: npt.NDArray[np.int64], classes: int) -> Floats:
