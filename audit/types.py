@@ -39,6 +39,11 @@ A spec declares others.
 """
 
 
+def of_combination(attribute: str) -> bool:
+    """Say whether an attribute is several at once: `gender+race`."""
+    return "+" in attribute
+
+
 class State(StrEnum):
     """What became of an image, or of one probe's reading of it; counted, never dropped.
 

@@ -45,10 +45,12 @@ def summary(done: "Run") -> list[str]:
 
     Attributes together are left to the report: their shares do not fit on a line.
     """
+    from audit.types import of_combination  # heavy: numpy
+
     results = done.results
     rows = [["attribute", "arm", "probe", "shares", "fd_debiased"]]
     for entry in results.measurements:
-        together = "+" in (entry.attribute or "")
+        together = of_combination(entry.attribute or "")
         if entry.metric != "fd_debiased" or entry.prompt is not None or together:
             continue
         about = (entry.arm, entry.attribute, entry.probe, None)

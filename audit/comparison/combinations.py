@@ -8,7 +8,7 @@ with the fewest readings can speak of, as the arms of one run are.
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from audit.comparison.sides import Side, misfits, of_combination, rows_of
+from audit.comparison.sides import Side, misfits, rows_of
 from audit.measuring.arrangement import groups_of
 from audit.measuring.battery import measure_together
 from audit.measuring.joint import joined
@@ -16,6 +16,7 @@ from audit.measuring.measurement import ALWAYS, every_metric
 from audit.measuring.records import estimands
 from audit.measuring.votes import arrange, spread_counts
 from audit.storage.results import Entry, Estimand
+from audit.types import of_combination
 
 NO_CARD = "error cards are of single runs, and their cells"
 

@@ -11,6 +11,7 @@ from audit.errors import InputError, unknown
 from audit.spec.benchmark import Benchmark
 from audit.spec.spec import load
 from audit.storage.folder import SPEC, Run
+from audit.types import of_combination
 
 SAME = ("classes", "target", "inference", "unit")
 """What an estimand must share for two numbers to be compared."""
@@ -62,11 +63,6 @@ def rows_of(sides: Sequence[Side], table: Literal["images", "labels"]) -> pd.Dat
         ],
         ignore_index=True,
     )
-
-
-def of_combination(attribute: str) -> bool:
-    """Say whether an attribute is several at once: `gender+race`."""
-    return "+" in attribute
 
 
 def misfits(first: Side, second: Side) -> Iterator[str]:
