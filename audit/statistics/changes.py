@@ -92,8 +92,8 @@ def compare(
     found = replace(found, dropped=len(both) - int(joint.n))
     if design in CLUSTERED:
         return found
-    _, _, p = compare_each(change, np.zeros(len(change), np.int64), 1, level)
-    return replace(found, p=p[0])
+    whole = np.zeros(len(change), np.int64)
+    return replace(found, p=_exact_p(*_unweighted(change, whole, 1))[0])
 
 
 def compare_each(
@@ -114,10 +114,8 @@ def compare_each(
         Shares with one leading dimension [count], and of both others [count, K]; the p-values are
         those of McNemar's exact test.
     """
-    found = shares_by(change, groups, count)
-    moved = shares_by(change**2, groups, count).p
-    flips = np.rint(np.stack([moved + found.p, moved - found.p]) * found.n[:, None] / 2)
-    return found, score_interval(found, moved, level), exact(*flips)
+    found, moved = _unweighted(change, groups, count)
+    return found, score_interval(found, moved, level), _exact_p(found, moved)
 
 
 def compare_shares(
@@ -239,6 +237,19 @@ def _changes(
         Change(two.debiased - one.debiased, *distance, level),
         Change(two.squared - one.squared, *square, level),
     )
+
+
+def _unweighted(
+    change: npt.NDArray[np.floating], groups: npt.NDArray[np.int64], count: int
+) -> tuple[Shares, Floats]:
+    """Return the changes [count] of groups of pairs that all weigh the same, and what moved."""
+    return shares_by(change, groups, count), shares_by(change**2, groups, count).p
+
+
+def _exact_p(found: Shares, moved: Floats) -> Floats:
+    """Return the p-values [..., K] of McNemar's exact test: pairs gained against pairs lost."""
+    flips = np.rint(np.stack([moved + found.p, moved - found.p]) * found.n[..., None] / 2)
+    return exact(*flips)
 
 
 def _form(d: Floats, cov: Floats, e: Floats) -> Floats:
