@@ -121,16 +121,16 @@ def produce(job: Job) -> Iterator[int]:
         from models.portraits.render.export import export
 
         export(job.body)
-    todo = missing(job)
+    lacking = missing(job)
     if job.workers == 1:
         _open(job)
-        yield from map(_render_shard, todo)
+        yield from map(_render_shard, lacking)
         return
     for name in THREADS:
         os.environ[name] = "1"
     context = multiprocessing.get_context("spawn")  # so that numpy reads the lines above
-    with context.Pool(min(job.workers, len(todo) or 1), _open, (job,)) as pool:
-        yield from pool.imap_unordered(_render_shard, todo)
+    with context.Pool(min(job.workers, len(lacking) or 1), _open, (job,)) as pool:
+        yield from pool.imap_unordered(_render_shard, lacking)
 
 
 def _claim(job: Job) -> None:
@@ -205,8 +205,8 @@ def _webp(picture: Any) -> bytes:
 
 def timed(job: Job) -> Iterator[str]:
     """Progress of `produce` in lines of text."""
-    start, todo = time.monotonic(), len(missing(job))
+    start, lacking = time.monotonic(), len(missing(job))
     for done, shard in enumerate(produce(job), 1):
         rate = done * SHARD / (time.monotonic() - start)
-        left = (todo - done) * SHARD / rate / 60
+        left = (lacking - done) * SHARD / rate / 60
         yield f"{shard_path(job, shard).name}: {rate:.1f} images/s, {left:.0f} min left"
