@@ -99,6 +99,18 @@ def test_an_interval_holds_the_target_exactly_where_the_test_does_not_reject(k):
         assert (found.low > 0) == (found.p_null <= 0.05)
 
 
+@pytest.mark.parametrize("k", [3, 4, 7])
+def test_no_p_value_of_drawn_laws_is_zero(k):
+    """However far from fair: 0 would stay 0 after any correction for many tests."""
+    even = np.full(k, 1 / k)
+    independent = from_counts(np.eye(k, dtype=int)[0] * 50 + 1)
+    prompts = np.arange(480) % 24
+    codes = np.where(np.random.default_rng(0).random(480) < 0.97, 0, 1)
+    grouped = shares(one_hot(codes, k), prompts=prompts, design="prompts")
+    for one in (independent, grouped):
+        assert 0 < discrepancy(one, even).p_null < 0.003
+
+
 def test_few_clusters_widen_both_intervals():
     few, many = clusters([0.9, 0.1, 0.5, 0.5]), clusters([0.9, 0.1, 0.5, 0.5] * 10)
     even = np.array([0.5, 0.5])

@@ -123,7 +123,8 @@ def _bounds(distance: Distance, law: Scatter, target: Floats, level: float) -> F
             null.mean(-1),
             np.broadcast_to(distance(target, target), len(null)),
             np.quantile(null, level, axis=-1),
-            above[:, 0],
+            # None of finitely many is no proof that none ever would.
+            np.maximum(above[:, 0], 1 / (1 + null.shape[-1])),
         ]
     )
 
@@ -165,7 +166,11 @@ def _exact_null(distance: Distance, n: int, target: Floats, level: float, row: F
     row[5] = values @ weights
     last = int(np.searchsorted(weights.cumsum(), level - 1e-12))
     row[7] = values[min(last, len(values) - 1)]
-    row[8] = p = float(weights[values >= row[0] - 1e-9].sum())
+    reached = values >= row[0] - 1e-9
+    # What is only drawn has the observed value as one draw more (Phipson and Smyth 2010,
+    # arXiv:1603.05766): no p-value is 0.
+    drawn_p = (reached.sum() + 1) / (len(reached) + 1)
+    row[8] = p = float(weights[reached].sum() if len(target) == 2 else drawn_p)
     if p > 1 - level:
         row[1] = row[3] = distance(target, target)
 
