@@ -1,5 +1,6 @@
 """Tables of labels: lines are paired by seed, and every column is read or told of."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,38 @@ def test_one_seed_may_be_of_several_prompts_probes_and_arms():
         for probe in ("one", "other")
     )
     assert len(list(table(text).images())) == 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ("Arm", "labels.csv: unknown column 'Arm'; did you mean 'arm'?"),
+        ("SEED", "unknown column 'SEED'; did you mean 'seed'?"),
+        ("Prompt ID", "unknown column 'Prompt ID'; did you mean 'prompt_id'?"),
+        ("conut", "unknown column 'conut'; did you mean 'count'?"),
+        ("P_woman", "unknown column 'P_woman'; did you mean 'p_woman'?"),
+    ],
+)
+def test_a_column_that_is_nearly_one_that_is_read_is_refused(columns, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        table(f"{columns},gender\n1,woman\n")
+
+
+def test_a_column_that_is_like_one_that_is_there_is_something_else():
+    assert table("count,country,gender\n2,Chad,woman\n").ignored == ("country",)
+
+
+def test_columns_that_are_not_read_are_told_of_once():
+    listener = Listener()
+    found = audited("image,gender,score,age\na.png,woman,.7,old\n", listener)
+    (warned,) = [w for w in found.results.provenance.warnings if w.code == "ignored_columns"]
+    assert warned.message == "labels.csv: columns that are not read: 'image', 'score', 'age'"
+    assert warned.count == 3
+    assert listener.heard == [f"warning: {warned.message}"]
+
+
+def test_nothing_is_said_of_a_table_that_is_read_in_full():
+    listener = Listener()
+    codes = {w.code for w in audited("gender\nwoman\n", listener).results.provenance.warnings}
+    assert "ignored_columns" not in codes
+    assert not listener.heard

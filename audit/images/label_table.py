@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit.errors import InputError, unknown
+from audit.errors import InputError, nearest, unknown
 from audit.images.classification import SUM_TOLERANCE
 from audit.images.sources import BASELINE, Numbering, whole
 from audit.spec.planning import UNCONDITIONAL
@@ -18,6 +18,8 @@ from audit.types import State
 PROBE = "labels"
 """What the table calls its reader where it names none."""
 MAX_IMAGES = 2_000_000
+MISTYPED = 0.8
+"""How alike, of 1, a column is to one that is read to be refused; `image` and `age` are not."""
 _COMMON = ("arm", "prompt", "prompt_id", "probe", "seed", "count")
 
 Row = dict[str, Any]
@@ -59,7 +61,8 @@ class LabelTable:
             for attribute, names in classes.items()
             if attribute in cells.columns or f"{PREFIX}{names[0]}" in cells.columns
         }
-        _check_columns(cells, classes, self.classes)
+        self.ignored = _check_columns(cells, classes, self.classes)
+        """Columns that are not read."""
         self._lines = [self._line(where, row) for where, row in cells]
         if not self._lines:
             raise InputError(f"{path}: the table has no rows")
@@ -132,14 +135,22 @@ class LabelTable:
 
 def _check_columns(
     cells: Cells, wanted: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]]
-) -> None:
+) -> tuple[str, ...]:
+    """Return the columns that are not read; refuse those that look as if they were meant to be."""
     columns = {f"{PREFIX}{name}" for names in wanted.values() for name in names}
     known = [*_COMMON, *wanted, *sorted(columns)]
+    lacking = [column for column in known if column not in cells.columns]
+    ignored = tuple(column for column in cells.columns if column not in known)
+    for column in ignored:
+        if column.startswith(PREFIX):
+            raise InputError(f"{cells.path}: {unknown('column', column, known)}")
+        if near := nearest(column, lacking, alike=MISTYPED):
+            raise InputError(
+                f"{cells.path}: unknown column {column!r}; did you mean {near!r}? (a column of"
+                " something else needs a name less alike)"
+            )
     if not found:
         raise InputError(f"{cells.path}: has a column for none of {', '.join(wanted)}")
-    for column in cells.columns:
-        if column.startswith(PREFIX) and column not in columns:
-            raise InputError(f"{cells.path}: {unknown('column', column, known)}")
     for attribute, names in found.items():
         held = [name for name in names if f"{PREFIX}{name}" in cells.columns]
         if held and len(held) < len(names):
@@ -148,6 +159,7 @@ def _check_columns(
                 f"{cells.path}: column '{PREFIX}{lacking}' is missing; give the probability of"
                 f" every class of {attribute}, or of none"
             )
+    return ignored
 
 
 def _check_seeds(lines: Iterable[_Line]) -> None:

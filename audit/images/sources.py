@@ -47,6 +47,8 @@ class ImageFolder:
     unreadable: list[str] = field(default_factory=list)
     """What is wrong with each file that could not be decoded."""
     mislabelled: int = 0
+    pooled: tuple[str, ...] = ()
+    """Sub-folders whose images were taken together, as there is no manifest."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -121,7 +123,9 @@ def image_folder(root: Path) -> ImageFolder:
             skipped[path.suffix.lower() or path.name] += 1
     if not images:
         raise InputError(f"{root}: holds no images ({', '.join(FORMATS)})")
-    return ImageFolder(root, tuple(images), skipped)
+    folders = dict.fromkeys(image.path.parent.relative_to(root) for image in images)
+    pooled = tuple(f.as_posix() for f in folders if f.parts) if len(folders) > 1 else ()
+    return ImageFolder(root, tuple(images), skipped, pooled=pooled)
 
 
 def _by_manifest(root: Path, manifest: Cells) -> tuple[Listed, ...]:
