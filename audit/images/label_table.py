@@ -139,12 +139,12 @@ def _check_columns(
     """Return the columns that are not read; refuse those that look as if they were meant to be."""
     columns = {f"{PREFIX}{name}" for names in wanted.values() for name in names}
     known = [*_COMMON, *wanted, *sorted(columns)]
-    lacking = [column for column in known if column not in cells.columns]
+    absent = [column for column in known if column not in cells.columns]
     ignored = tuple(column for column in cells.columns if column not in known)
     for column in ignored:
         if column.startswith(PREFIX):
             raise InputError(f"{cells.path}: {unknown('column', column, known)}")
-        if near := nearest(column, lacking, alike=MISTYPED):
+        if near := nearest(column, absent, alike=MISTYPED):
             raise InputError(
                 f"{cells.path}: unknown column {column!r}; did you mean {near!r}? (a column of"
                 " something else needs a name less alike)"
