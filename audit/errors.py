@@ -43,6 +43,17 @@ class RefusedError(AuditError):
     status = 6
 
 
+def nearest(name: str, known: Iterable[str], *, alike: float = 0.6) -> str | None:
+    """Return the known name that is most like a name, whatever the case; None where none is.
+
+    >>> nearest("ARM", ["arm", "probe"]), nearest("image", ["age", "seed"], alike=0.8)
+    ('arm', None)
+    """
+    plain = {one.casefold(): one for one in known}
+    near = get_close_matches(name.casefold(), plain, n=1, cutoff=alike)
+    return plain[near[0]] if near else None
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that `name` is no known `kind`, and offer the nearest name that is.
 
@@ -50,7 +61,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     "unknown probe 'dlb'; did you mean 'dlib'? (known: clip, dlib)"
     """
     known = sorted(known)
-    near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    hint = f"; did you mean {near!r}?" if near else ""
     there = f"known: {', '.join(known)}" if known else "there is none"
     return f"unknown {kind} {name!r}{hint} ({there})"

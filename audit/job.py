@@ -14,7 +14,7 @@ from audit.images.drawing import BATCH_SIZE, Arm
 from audit.images.filling import Filling, filling
 from audit.images.generation import generate
 from audit.images.label_table import LabelTable
-from audit.images.sources import ImageFolder, image_folder
+from audit.images.sources import BASELINE, ImageFolder, image_folder
 from audit.progress import Progress, Silent
 from audit.rendering import render
 from audit.spec.benchmark import Benchmark
@@ -121,6 +121,11 @@ class Job:
             **measured_with(self.supply),
         }
 
+    def _warn(self, code: str, message: str, count: int) -> None:
+        """Warn in the report, and at once, for what is misread is not worth a long run."""
+        self.warnings.append(Warned(code=code, message=message, count=count))
+        self.progress.say(f"warning: {message}")
+
     def _input(self) -> str | None:
         """Return a digest of the files at hand: names, sizes and times of change."""
         benchmark = self.benchmark
@@ -139,6 +144,9 @@ class Job:
         if self.benchmark.labels is not None:
             path = self.spec.folder / self.benchmark.labels
             table = LabelTable(path, {key: self.benchmark.classes_of(key) for key in attributes})
+            if table.ignored:
+                message = f"{path.name}: columns that are not read: {_first(table.ignored)}"
+                self._warn("ignored_columns", message, len(table.ignored))
             writing.update(store=self._from(writing, path.parent))
             with filling(writing.path, classes, path.parent, self.progress) as fill:
                 fill.add_images(table.images())
@@ -156,6 +164,13 @@ class Job:
                 writing.update(seconds_per_image=fill.seconds)
 
     def _read(self, found: ImageFolder, fill: Filling) -> None:
+        if found.pooled:
+            message = (
+                f"{found.root.name}: images of its sub-folders ({_first(found.pooled)}) are taken"
+                f" together as one arm, {BASELINE!r}; where they are several, list the files in a"
+                " manifest.csv with the columns `file` and `arm`"
+            )
+            self._warn("pooled_folders", message, len(found.pooled))
         self.progress.begin("reading", len(found.images))
         fill.add_batches(found.read(), self.readers, self.store)
         self.missing, self.unread = fill.missing, fill.unread
@@ -166,7 +181,7 @@ class Job:
             )
         for arm in found.arms:
             fill.say(arm)
-        self.warnings = [
+        self.warnings += [
             Warned(code=code, message=message, count=count)
             for code, message, count in (
                 ("unreadable", "; ".join(found.unreadable[:5]), len(found.unreadable)),
@@ -239,6 +254,11 @@ def _unlike(fill: Filling) -> Iterator[Warned]:
             " or the device does not draw the same twice"
         )
         yield Warned(code="nondeterministic_duplicate", message=message, count=count, arm=arm)
+
+
+def _first(names: Sequence[str]) -> str:
+    """Quote names, of many the first few."""
+    return ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
 
 
 def limited(requests: Sequence[Request], limit: int | None) -> Sequence[Request]:

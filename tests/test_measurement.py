@@ -149,18 +149,6 @@ def test_a_class_wanted_with_share_zero_is_infinite_in_words():
     assert one(found, "kl").method.startswith("infinite")
 
 
-def test_counts_in_a_column_are_the_same_as_rows():
-    images, labels = tables({"none": {"-": EIGHTY}}, seeds=False)
-    counted = labels.iloc[[0, 16]].assign(count=[16, 4])
-    whole = measure(images, labels, benchmark())
-    short = measure(images.iloc[[0, 16]], counted, benchmark())
-    assert [dataclasses.astuple(m) for m in short.measurements] == [
-        dataclasses.astuple(m) for m in whole.measurements
-    ]
-    with pytest.raises(InputError, match="count"):
-        measure(images, labels.assign(count=-1), benchmark())
-
-
 @pytest.mark.parametrize(("sure", "warned"), [(0.97, False), (0.6, True)])
 def test_labels_that_are_all_alike_are_still_uncertain(sure, warned):
     """FD .707 of 50 labels, from .65 on by its interval; .665 of probabilities of .97."""

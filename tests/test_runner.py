@@ -621,6 +621,28 @@ def test_other_formats_are_skipped_and_counted(bias_audit):
     assert skipped.count == 3
 
 
+def test_sub_folders_are_one_arm_and_that_is_said(bias_audit):
+    photos(2, at="photos/none")
+    photos(2, at="photos/steer")
+    write_spec({"images": "photos"})
+    status, _, err = bias_audit("run")
+    assert status == 0
+    assert the_run().results.arms == ("none",)
+    (pooled,) = [w for w in the_run().results.provenance.warnings if w.code == "pooled_folders"]
+    assert pooled.count == 2
+    assert "photos: images of its sub-folders ('none', 'steer') are taken together" in err
+    assert "manifest.csv with the columns `file` and `arm`" in pooled.message
+
+
+@pytest.mark.parametrize("at", ["photos", "photos/all"])
+def test_nothing_is_said_of_images_that_lie_in_one_folder(bias_audit, at):
+    photos(2, at=at)
+    write_spec({"images": "photos"})
+    _, _, err = bias_audit("run")
+    assert "pooled_folders" not in {w.code for w in the_run().results.provenance.warnings}
+    assert "sub-folders" not in err
+
+
 def test_another_format_listed_by_name_is_an_error(bias_audit):
     save("photos/moving.gif")
     Path("photos/manifest.csv").write_text("file\nmoving.gif\n")
@@ -776,7 +798,8 @@ def test_a_parquet_table_and_probabilities_are_read(bias_audit):
     ("text", "says"),
     [
         ("gender\nwomen\n", "labels.csv:2: unknown gender 'women'; did you mean 'woman'?"),
-        ("gendr\nwoman\n", "labels.csv: has a column for none of gender"),
+        ("sex\nwoman\n", "labels.csv: has a column for none of gender"),
+        ("gendr\nwoman\n", "labels.csv: unknown column 'gendr'; did you mean 'gender'?"),
         ("gender,count\nwoman,-1\n", "labels.csv:2: count must be a whole number from 0"),
         ("gender,count\nwoman,1.5\n", "labels.csv:2: count must be a whole number from 0"),
         ("gender,count\nwoman,nan\n", "labels.csv:2: count must be a whole number from 0"),

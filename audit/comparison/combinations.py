@@ -14,7 +14,7 @@ from audit.measuring.battery import measure_together
 from audit.measuring.joint import joined
 from audit.measuring.measurement import ALWAYS, every_metric
 from audit.measuring.records import estimands
-from audit.measuring.votes import arrange, spread_counts
+from audit.measuring.votes import arrange
 from audit.storage.results import Entry, Estimand
 from audit.types import of_combination
 
@@ -36,7 +36,7 @@ def recombined(sides: Sequence[Side]) -> tuple[tuple[Entry, ...], tuple[Estimand
     if not uneven:
         return (), ()
     benchmark, names = sides[0].benchmark, [side.name for side in fitting]
-    images, labels = rows_of(fitting, "images"), spread_counts(rows_of(fitting, "labels"))
+    images, labels = rows_of(fitting, "images"), rows_of(fitting, "labels")
     requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], names)
     together = [
         (group, parts)

@@ -9,7 +9,7 @@ from audit.measuring.arrangement import groups_of
 from audit.measuring.comparisons import differences, pairs
 from audit.measuring.families import adjust
 from audit.measuring.flips import flips
-from audit.measuring.votes import arrange, spread_counts
+from audit.measuring.votes import arrange
 from audit.storage.results import Difference, Flips
 
 
@@ -45,7 +45,7 @@ def contrast(first: Side, second: Side, *, allow_mismatch: bool = False) -> Cont
     benchmark = first.benchmark
     names = (first.name, second.name)
     images = rows_of((first, second), "images")
-    labels = spread_counts(rows_of((first, second), "labels"))
+    labels = rows_of((first, second), "labels")
     requests = arrange(images, labels, [prompt.id for prompt in benchmark.prompts], names)
     compared = list(pairs(groups_of(labels, requests, benchmark, names)))
     if not compared:

@@ -1,14 +1,14 @@
 """A table of labels made elsewhere, or of counts: the rows that probes would have made."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit.errors import InputError, unknown
+from audit.errors import InputError, nearest, unknown
 from audit.images.classification import SUM_TOLERANCE
-from audit.images.sources import BASELINE, whole
+from audit.images.sources import BASELINE, Numbering, whole
 from audit.spec.planning import UNCONDITIONAL
 from audit.spec.prompts import ID, slug
 from audit.storage.columns import Cells
@@ -18,6 +18,8 @@ from audit.types import State
 PROBE = "labels"
 """What the table calls its reader where it names none."""
 MAX_IMAGES = 2_000_000
+MISTYPED = 0.8
+"""How alike, of 1, a column is to one that is read to be refused; `image` and `age` are not."""
 _COMMON = ("arm", "prompt", "prompt_id", "probe", "seed", "count")
 
 Row = dict[str, Any]
@@ -27,6 +29,8 @@ Row = dict[str, Any]
 class _Line:
     """One line of the table: `count` images that were read alike."""
 
+    where: str
+    """As `file:line`."""
     arm: str
     prompt_id: str
     prompt: str
@@ -48,7 +52,8 @@ class LabelTable:
             classes: Class names by attribute; attributes that the table lacks are left out.
 
         Raises:
-            InputError: a column or a cell is wrong, or there are too many images.
+            InputError: a column or a cell is wrong, seeds do not tell images apart, or there are
+                too many images.
         """
         cells = Cells(path)
         self.classes = {
@@ -56,22 +61,25 @@ class LabelTable:
             for attribute, names in classes.items()
             if attribute in cells.columns or f"{PREFIX}{names[0]}" in cells.columns
         }
-        _check_columns(cells, classes, self.classes)
+        self.ignored = _check_columns(cells, classes, self.classes)
+        """Columns that are not read."""
         self._lines = [self._line(where, row) for where, row in cells]
         if not self._lines:
             raise InputError(f"{path}: the table has no rows")
         if (total := sum(line.count for line in self._lines)) > MAX_IMAGES:
             raise InputError(f"{path}: {total:,} images; at most {MAX_IMAGES:,} are audited")
+        _check_seeds(self._lines)
         self.arms = tuple(dict.fromkeys(line.arm for line in self._lines))
         self.probes = tuple(dict.fromkeys(line.probe for line in self._lines))
         self.prompts = {line.prompt_id: line.prompt for line in self._lines}
 
     def images(self) -> Iterator[Row]:
         """Yield a row of `images.parquet` for each image; there are no files."""
-        first: dict[tuple[str, str], str] = {}
+        listed: dict[tuple[str, str], set[int]] = defaultdict(set)
         for line, index in self._numbered():
-            # Probes that read the same images repeat them: those of the first stand for all.
-            if first.setdefault((line.arm, line.prompt_id), line.probe) == line.probe:
+            known = listed[line.arm, line.prompt_id]
+            if index not in known:  # another probe that read the image lists it again
+                known.add(index)
                 yield {**_key(line, index), "prompt": line.prompt, "seed": line.seed} | {
                     "status": State.OK
                 }
@@ -86,12 +94,11 @@ class LabelTable:
                 }
 
     def _numbered(self) -> Iterator[tuple[_Line, int]]:
-        numbers = Counter[tuple[str, str, str]]()
+        numbering = Numbering()
         for line in self._lines:
-            place = (line.arm, line.prompt_id, line.probe)
             for _ in range(line.count):
-                yield line, numbers[place]
-                numbers[place] += 1
+                listing = (line.arm, line.probe)
+                yield line, numbering.number(line.prompt_id, line.seed, listing)
 
     def _line(self, where: str, row: Mapping[str, str]) -> _Line:
         prompt = row.get("prompt", "")
@@ -103,7 +110,8 @@ class LabelTable:
         count = whole(where, "count", row.get("count", ""))
         readings = {name: self._reading(where, name, row) for name in self.classes}
         seed = whole(where, "seed", row.get("seed", ""))
-        return _Line(arm, prompt_id, prompt, seed, probe, 1 if count is None else count, readings)
+        count = 1 if count is None else count
+        return _Line(where, arm, prompt_id, prompt, seed, probe, count, readings)
 
     def _reading(self, where: str, attribute: str, row: Mapping[str, str]) -> Row:
         """Return what a row says of an attribute; an empty cell is a missing reading."""
@@ -127,14 +135,22 @@ class LabelTable:
 
 def _check_columns(
     cells: Cells, wanted: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]]
-) -> None:
+) -> tuple[str, ...]:
+    """Return the columns that are not read; refuse those that look as if they were meant to be."""
     columns = {f"{PREFIX}{name}" for names in wanted.values() for name in names}
     known = [*_COMMON, *wanted, *sorted(columns)]
+    absent = [column for column in known if column not in cells.columns]
+    ignored = tuple(column for column in cells.columns if column not in known)
+    for column in ignored:
+        if column.startswith(PREFIX):
+            raise InputError(f"{cells.path}: {unknown('column', column, known)}")
+        if near := nearest(column, absent, alike=MISTYPED):
+            raise InputError(
+                f"{cells.path}: unknown column {column!r}; did you mean {near!r}? (a column of"
+                " something else needs a name less alike)"
+            )
     if not found:
         raise InputError(f"{cells.path}: has a column for none of {', '.join(wanted)}")
-    for column in cells.columns:
-        if column.startswith(PREFIX) and column not in columns:
-            raise InputError(f"{cells.path}: {unknown('column', column, known)}")
     for attribute, names in found.items():
         held = [name for name in names if f"{PREFIX}{name}" in cells.columns]
         if held and len(held) < len(names):
@@ -143,6 +159,37 @@ def _check_columns(
                 f"{cells.path}: column '{PREFIX}{lacking}' is missing; give the probability of"
                 f" every class of {attribute}, or of none"
             )
+    return ignored
+
+
+def _check_seeds(lines: Iterable[_Line]) -> None:
+    """Refuse lines whose images are not told apart by their seeds, in an arm that gives any."""
+    seeded: dict[tuple[str, str], bool] = {}
+    read: set[tuple[str, str, str, int]] = set()
+    for line in lines:
+        if not line.count:
+            continue
+        place = f"arm {line.arm!r}, prompt {line.prompt_id!r}"
+        given = line.seed is not None
+        if seeded.setdefault((line.arm, line.prompt_id), given) != given:
+            others = "no seed" if given else "a seed"
+            raise InputError(
+                f"{line.where}: other lines of {place} have {others}; give one to each or to none"
+            )
+        if line.seed is None:
+            continue
+        if line.count > 1:
+            raise InputError(
+                f"{line.where}: {line.count} images of one seed; give each a line and a seed of"
+                " its own, or no seed"
+            )
+        key = (line.arm, line.prompt_id, line.probe, line.seed)
+        if key in read:
+            raise InputError(
+                f"{line.where}: a second reading of seed {line.seed} by {line.probe!r} in {place};"
+                " each image needs a seed of its own"
+            )
+        read.add(key)
 
 
 def _probability(where: str, name: str, cell: str) -> float:

@@ -1,7 +1,7 @@
 """Images and labels that were made elsewhere: the same tables as of images drawn here."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -47,6 +47,8 @@ class ImageFolder:
     unreadable: list[str] = field(default_factory=list)
     """What is wrong with each file that could not be decoded."""
     mislabelled: int = 0
+    pooled: tuple[str, ...] = ()
+    """Sub-folders whose images were taken together, as there is no manifest."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -121,7 +123,9 @@ def image_folder(root: Path) -> ImageFolder:
             skipped[path.suffix.lower() or path.name] += 1
     if not images:
         raise InputError(f"{root}: holds no images ({', '.join(FORMATS)})")
-    return ImageFolder(root, tuple(images), skipped)
+    folders = dict.fromkeys(image.path.parent.relative_to(root) for image in images)
+    pooled = tuple(f.as_posix() for f in folders if f.parts) if len(folders) > 1 else ()
+    return ImageFolder(root, tuple(images), skipped, pooled=pooled)
 
 
 def _by_manifest(root: Path, manifest: Cells) -> tuple[Listed, ...]:
@@ -134,7 +138,11 @@ def _by_manifest(root: Path, manifest: Cells) -> tuple[Listed, ...]:
     if not images:
         raise InputError(f"{manifest.path}: lists no images")
     if "index" not in manifest.columns:
-        images = list(_numbered(images))
+        numbering = Numbering()
+        images = [
+            replace(image, index=numbering.number(image.prompt_id, image.seed, image.arm))
+            for image in images
+        ]
     places = Counter((image.arm, image.prompt_id, image.index) for image in images)
     (arm, prompt, index), most = places.most_common(1)[0]
     if most > 1:
@@ -161,18 +169,24 @@ def _listed(root: Path, where: str, row: Mapping[str, str]) -> Listed:
     return Listed(path, arm, prompt_id, prompt, seed, index or 0)
 
 
-def _numbered(images: Sequence[Listed]) -> Iterator[Listed]:
-    """Number images within their prompt: equal seeds get equal numbers in every arm."""
-    numbers: dict[str, dict[int, int]] = defaultdict(dict)
-    count = Counter[tuple[str, str]]()
-    for image in images:
-        place = (image.arm, image.prompt_id)
-        index = count[place]
-        if image.seed is not None:
-            known = numbers[image.prompt_id]
-            index = known.setdefault(image.seed, len(known))
-        count[place] += 1
-        yield replace(image, index=index)
+class Numbering:
+    """Numbers images within their prompt, as they are listed."""
+
+    def __init__(self) -> None:
+        self._seeds: dict[str, dict[int, int]] = defaultdict(dict)
+        self._counts = Counter[tuple[str, Hashable]]()
+
+    def number(self, prompt_id: str, seed: int | None, listing: Hashable) -> int:
+        """Return the number of the next image of a prompt in a listing: that of an arm, say.
+
+        Equal seeds get equal numbers in all listings; without a seed, images are counted.
+        """
+        index = self._counts[prompt_id, listing]
+        self._counts[prompt_id, listing] += 1
+        if seed is None:
+            return index
+        known = self._seeds[prompt_id]
+        return known.setdefault(seed, len(known))
 
 
 def _inside(root: Path, path: Path, named: str) -> Path:

@@ -39,7 +39,7 @@ from audit.measuring.states import (
     warn_duplicates,
     warn_missing,
 )
-from audit.measuring.votes import arrange, spread_counts
+from audit.measuring.votes import arrange
 from audit.spec.benchmark import Benchmark
 from audit.spec.metric_rules import FORM
 from audit.storage.results import (
@@ -96,7 +96,7 @@ def measure(
 
     Args:
         images: As in `images.parquet`; row i is of row i of the embeddings.
-        labels: As in `labels.parquet`; a column `count` says how many images a row stands for.
+        labels: As in `labels.parquet`.
         benchmark: Attributes, classes, targets, metrics, references and statistics.
         embeddings: Of the images, one an encoder.
         cards: By probe: its error card, or in words why there is none.
@@ -107,7 +107,6 @@ def measure(
     Raises:
         InputError: rows contradict each other, or two arms at hand are the same images.
     """
-    labels = spread_counts(labels)
     metrics, listed = every_metric(), listed_metrics(benchmark)
     arms = arms_of(images, labels, benchmark)
     refuse_copies(images, arms, benchmark)

@@ -106,24 +106,6 @@ class Matches:
         return int(self.there.sum(axis=1).max())
 
 
-def spread_counts(labels: pd.DataFrame) -> pd.DataFrame:
-    """Repeat every row of a table of counts as often as its `count` says.
-
-    Raises:
-        InputError: a count is negative or no whole number.
-    """
-    if "count" not in labels:
-        return labels
-    counts = labels["count"].to_numpy(float)
-    if (counts < 0).any() or (counts % 1 != 0).any():
-        raise InputError("labels: column `count` holds something else than whole numbers from 0")
-    if (counts == 1).all():
-        return labels.drop(columns="count")
-    rows = labels.loc[labels.index.repeat(counts.astype(int))].drop(columns="count")
-    keys = ["arm", "prompt_id", "probe", "attribute"]
-    return rows.assign(index=rows.groupby(keys).cumcount(), seed=-1).reset_index(drop=True)
-
-
 def arrange(
     images: pd.DataFrame, labels: pd.DataFrame, prompts: Sequence[str], arms: Sequence[str]
 ) -> Requests:
@@ -131,7 +113,7 @@ def arrange(
 
     Args:
         images: columns arm, prompt_id, index and, where they are known, seed and sha256.
-        labels: columns arm, prompt_id and index; counts are spread already.
+        labels: columns arm, prompt_id and index.
         prompts: ids known beforehand, in order; others are appended as they appear.
         arms: names, the baseline first.
     """
@@ -182,7 +164,7 @@ def cast(
 
     Args:
         labels: columns arm, prompt_id, index, probe, attribute, label, status and, where the
-            probe gave probabilities, `p_<class>`; counts are spread already.
+            probe gave probabilities, `p_<class>`.
         requests: as arranged from the same table.
         classes: by attribute; rows of other attributes are left out.
     """

@@ -89,9 +89,19 @@ class Benchmark(Strict):
     title: str = ""
     model: ModelName | None = None
     images: Images = None
-    """A count of images to draw, with an unconditional model; a folder of images otherwise."""
+    """A count of images to draw, with an unconditional model; a folder of images otherwise.
+
+    All images of a folder, those of its sub-folders too, are one arm; a `manifest.csv` in it gives
+    `file` and, where wanted, `arm`, `prompt` or `prompt_id`, `seed` and `index`.
+    """
     labels: str | None = None
-    """A table of labels, CSV or Parquet."""
+    """A table of labels, CSV or Parquet.
+
+    A column named after each attribute holds its classes, or columns `p_<class>` probabilities;
+    `arm`, `prompt` or `prompt_id`, `probe`, `seed` and `count` are read too. Others are
+    left out, with a warning. In one arm, lines of equal seeds are of one image; in two arms they
+    are a pair. Without seeds their order counts.
+    """
     prompts: Prompts = ()
     images_per_prompt: Count | None = None
     classes: dict[Id, Many[str]] = Field(default_factory=dict)
