@@ -127,8 +127,8 @@ def _by_chance(source: Source, attribute: str, *, pooled: bool) -> str:
 def closest(source: Source, attribute: str, class_: str) -> str:
     """Say which arm is the closest to the target, of those that are shown to be closer at all.
 
-    Shown is what its interval shows: over many prompts one that lies below that of the baseline,
-    else one of the change that lies below 0. A control is never closer, whatever it draws.
+    Shown is a change whose interval lies below 0: over prompts where there are several. A control
+    is never closer, whatever it draws.
     """
     arms = [arm for arm in source.arms[1:] if arm not in source.controls]
     if not arms:
@@ -144,36 +144,31 @@ def closest(source: Source, attribute: str, class_: str) -> str:
 
 def _closer(source: Source, attribute: str, class_: str, arm: str) -> tuple[float, str] | None:
     """Return how far an arm is from the target, and that in words; None if not shown closer."""
-    if before := _macro(source, source.baseline, attribute):
-        after = _macro(source, arm, attribute)
-        if after is None or after.value is None or after.ci_high is None:
-            return None
-        below = before.ci_low is not None and after.ci_high < before.ci_low
-        return (after.value, f"{measured(after)} over the prompts") if below else None
-    probe = source.probe(attribute)
-    fd = source.one("fd", arm, attribute, None, probe)
+    over = _macro(source, source.baseline, attribute) is not None
+    form, probe = "_macro" if over else "", source.probe(attribute)
+    start, end = (
+        source.one(MACRO if over else "fd", one, attribute, None, probe)
+        for one in (source.baseline, arm)
+    )
     about = (arm, attribute, probe, None)
     moved = next(
         (
             d
-            for metric in ("fd_debiased", "fd2_debiased")
+            for metric in (f"fd_debiased{form}", f"fd2_debiased{form}")
             for d in source.results.comparisons
             if d.metric == metric and (d.arm, d.attribute, d.probe, d.prompt) == about
         ),
         None,
     )
-    start = source.one("fd", source.baseline, attribute, None, probe)
-    if fd is None or fd.value is None or moved is None or moved.ci_high is None:
+    if end is None or end.value is None or moved is None or moved.ci_high is None:
         return None
     share = source.one("share", arm, attribute, class_, probe)
-    of = "discrepancy" if moved.metric == "fd_debiased" else "squared discrepancy"
-    told = (
-        f"{measured(share)} {class_}; {of} {change(moved.value)} "
-        f"{bounds(moved.ci_low, moved.ci_high)}"
-    )
+    now = f"{measured(end)} over the prompts" if over else f"{measured(share)} {class_}"
+    of = "discrepancy" if moved.metric == f"fd_debiased{form}" else "squared discrepancy"
+    told = f"{now}; {of} {change(moved.value)} {bounds(moved.ci_low, moved.ci_high)}"
     # Pairs that one arm could not read are in no change: the arm as a whole must be nearer too.
-    nearer = start is not None and start.value is not None and fd.value < start.value
-    return (fd.value, told) if nearer and moved.ci_high < 0 else None
+    nearer = start is not None and start.value is not None and end.value < start.value
+    return (end.value, told) if nearer and moved.ci_high < 0 else None
 
 
 def _as_asked(source: Source, attribute: str) -> Card:

@@ -14,8 +14,6 @@ from reports.source import Source
 from reports.tables import Cell, Row, Table, count_cell, entry_cell, table, value_cell
 from reports.words import bounds, change, clipped, dated, listed, p_value
 
-HEADLINE = "fd_debiased"
-"""The metric whose change is told first."""
 CLOSER, FARTHER, UNSURE = (
     "closer to the target",
     "farther from the target",
@@ -66,7 +64,7 @@ def moved(source: Source) -> Iterator[Moved]:
 
 
 def _headlines(source: Source, attribute: str) -> list[Difference]:
-    wanted = (HEADLINE, attribute, source.probe(attribute), None)
+    wanted = (source.headline(attribute), attribute, source.probe(attribute), None)
     return [d for d in between(source) if (d.metric, d.attribute, d.probe, d.prompt) == wanted]
 
 
@@ -88,6 +86,7 @@ def charts(source: Source) -> Iterator[Chart]:
         found = _headlines(source, attribute)
         if not found:
             continue
+        metric = title(source.headline(attribute))
         marks = [Mark(d.arm, d.value, d.ci_low, d.ci_high) for d in found]
         places = [source.arms.index(d.arm) for d in found]
         rows: list[Row] = [
@@ -102,7 +101,7 @@ def charts(source: Source) -> Iterator[Chart]:
                 marks, "difference, below 0 is fairer", places=places
             ),
             table=table(
-                f"Change of {title(HEADLINE)} of {attribute}, with {source.level} intervals",
+                f"Change of {metric} of {attribute}, with {source.level} intervals",
                 ["Arm", "Against", "Difference", "Meaning", "Method", "Pairs"],
                 rows,
             ),
@@ -173,14 +172,17 @@ def arms(source: Source) -> Table:
 
     def cells(arm: str) -> Iterator[Cell]:
         for attribute in source.attributes:
-            yield entry_cell(source.one(HEADLINE, arm, attribute, None, source.probe(attribute)))
+            headline, probe = source.headline(attribute), source.probe(attribute)
+            yield entry_cell(source.one(headline, arm, attribute, None, probe))
         for metric in metrics:
             found = source.one(metric, arm)
             yield entry_cell(found) if found else Cell("–")
         if seconds:
             yield value_cell(seconds[arm]) if arm in seconds else Cell("–")
 
-    heads = [f"{title(HEADLINE)}: {attribute}" for attribute in source.attributes]
+    heads = [
+        f"{title(source.headline(attribute))}: {attribute}" for attribute in source.attributes
+    ]
     heads += [title(metric) for metric in metrics]
     heads += ["Seconds an image"] if seconds else []
     rows: list[Row] = [[arm, *cells(arm)] for arm in source.arms]

@@ -83,7 +83,7 @@ def _fairness(source: Source, attribute: str) -> Iterator[Column]:
                 key, head = f"{metric}.{attribute}.{probe}", f"{said}: {title(metric)}{form}"
                 found = _entries(source, key, head, metric, attribute, probe)
                 yield replace(found, group=said)
-        yield replace(_change(source, attribute, probe, f"{said}: change{pooled}"), group=said)
+        yield replace(_change(source, attribute, probe, f"{said}: change"), group=said)
         yield Column(
             f"p_of_change.{attribute}.{probe}",
             f"{said}: p{pooled}",
@@ -93,17 +93,17 @@ def _fairness(source: Source, attribute: str) -> Iterator[Column]:
 
 
 def _change(source: Source, attribute: str, probe: str, head: str) -> Column:
-    """Return the change of the discrepancy with its interval."""
+    """Return the change of the discrepancy with its interval, over prompts of several."""
+    metric = source.headline(attribute)
     found = [
-        next(iter(_changes(source, "fd_debiased", arm, attribute, probe)), None)
-        for arm in source.arms
+        next(iter(_changes(source, metric, arm, attribute, probe)), None) for arm in source.arms
     ]
     cells = tuple(
         Cell("baseline" if arm == source.baseline else "–") if d is None else change_cell(d)
         for arm, d in zip(source.arms, found, strict=True)
     )
     ends = tuple((d.ci_low, d.ci_high) if d else (None, None) for d in found)
-    return Column(f"change_of_fd_debiased.{attribute}.{probe}", head, cells, ends)
+    return Column(f"change_of_{metric}.{attribute}.{probe}", head, cells, ends)
 
 
 def _test(source: Source, arm: str, attribute: str, probe: str) -> Cell:

@@ -196,6 +196,15 @@ class Source:
         ordered = [p for p in self.results.prompts if p in seen]
         return (*ordered, *(p for p in seen if p not in self.results.prompts))
 
+    def headline(self, attribute: str) -> str:
+        """Return the distance whose change is told first: over prompts where there are several.
+
+        Shares of all prompts together may be even while every prompt has a stereotype.
+        """
+        over = "fd_debiased_macro"
+        changes = ((d.metric, d.attribute) for d in self.results.comparisons)
+        return over if (over, attribute) in changes else "fd_debiased"
+
     def general(self) -> Iterator[Entry]:
         """Yield the measurements that are about no attribute: quality and alignment."""
         for m in self.results.measurements:

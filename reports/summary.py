@@ -62,6 +62,8 @@ class Forest:
 def matrix(source: Source) -> tuple[tuple[str, ...], list[Line]]:
     """Return head and rows of attribute × arm against metric, with a strip of the discrepancy."""
     columns = matrix_columns(source)
+    over = columns.get("fd") == OVER_PROMPTS["fd"]
+    moved = "fd2_debiased_macro" if over else "fd2_debiased"
     top = max(
         (v for m in source.results.measurements if m.metric == "fd" and m.prompt is None
          for v in (m.ci_high, m.value, m.null_high) if v is not None), default=1.0,
@@ -80,11 +82,11 @@ def matrix(source: Source) -> tuple[tuple[str, ...], list[Line]]:
                     number(fd.null_high) if fd and fd.null_high is not None else "–",
                     fd.null_high if fd else None,
                 ),
-                difference(source, "fd2_debiased", arm, attribute),
+                difference(source, moved, arm, attribute),
             ]
             lines.append(Line(tuple(cells), strip([_mark(fd)], top, place=place)))
-    pooled = "FD, pooled" if columns.get("fd") == OVER_PROMPTS["fd"] else "FD"
-    ends = (f"{pooled}: fair up to", f"{pooled.replace('FD', 'FD²')}: change")
+    pooled, changed = ("FD, pooled", "FD² over prompts") if over else ("FD", "FD²")
+    ends = (f"{pooled}: fair up to", f"{changed}: change")
     return ("Attribute", "Arm", *columns.values(), *ends), lines
 
 

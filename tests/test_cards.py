@@ -21,9 +21,9 @@ def entry(metric, arm, value, low=None, high=None, **more):
     )  # fmt: skip
 
 
-def change(arm, low, high):
+def change(arm, low, high, metric="fd_debiased"):
     return Difference(
-        metric="fd_debiased", arm=arm, baseline="none", attribute="gender", probe="portraits",
+        metric=metric, arm=arm, baseline="none", attribute="gender", probe="portraits",
         value=(low + high) / 2, ci_low=low, ci_high=high, level=0.95, method="paired-mover", n=90,
     )  # fmt: skip
 
@@ -69,9 +69,15 @@ def test_many_prompts_are_told_of_before_the_pooled_share():
     assert "of the pooled shares 0.000" in card.lines[3]
 
 
-def test_over_prompts_an_arm_is_closer_where_its_interval_lies_below():
-    for low, high, said in ((0.0, 0.2, "Closest to the target: steer"), (0.3, 0.65, "No arm is")):
-        found = source([*stereotyped(), *stereotyped("steer", low, low, high)])
+def test_over_prompts_an_arm_is_closer_where_the_change_over_prompts_is():
+    """Not where that of the pooled shares is: they were even before."""
+    for metric, high, said in (
+        ("fd_debiased_macro", -0.1, "Closest to the target: steer"),
+        ("fd_debiased_macro", 0.1, "No arm is"),
+        ("fd_debiased", -0.1, "No arm is"),
+    ):
+        paired = change("steer", -0.4, high, metric)
+        found = source([*stereotyped(), *stereotyped("steer", 0.4, 0.2, 0.65)], [paired])
         (card,) = cards(found)
         assert card.lines[-1].startswith(said)
 

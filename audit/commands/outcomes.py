@@ -8,7 +8,7 @@ from audit.errors import SpecError, unknown
 
 if TYPE_CHECKING:
     from audit.storage.folder import Run
-    from audit.storage.results import GateEntry
+    from audit.storage.results import Entry, GateEntry
 
 FAILED, UNDECIDED = 1, 4
 
@@ -48,7 +48,13 @@ def summary(done: "Run") -> list[str]:
     from audit.types import of_combination  # heavy: numpy
 
     results = done.results
-    rows = [["attribute", "arm", "probe", "shares", "fd_debiased"]]
+    over = {
+        (m.arm, m.attribute, m.probe): m
+        for m in results.measurements
+        if m.metric == "fd_debiased_macro"
+    }
+    head = ["attribute", "arm", "probe", "shares", "fd_debiased"]
+    rows = [[*head, "over prompts"] if over else head]
     for entry in results.measurements:
         together = of_combination(entry.attribute or "")
         if entry.metric != "fd_debiased" or entry.prompt is not None or together:
@@ -59,9 +65,10 @@ def summary(done: "Run") -> list[str]:
             for m in results.measurements
             if m.metric == "share" and (m.arm, m.attribute, m.probe, m.prompt) == about
         ]
-        interval = f"[{number(entry.ci_low)}, {number(entry.ci_high)}]"
         names = [entry.attribute or "", entry.arm, entry.probe or ""]
-        rows.append([*names, ", ".join(shares), f"{number(entry.value)} {interval}"])
+        rows.append([*names, ", ".join(shares), _with_interval(entry)])
+        if over:
+            rows[-1].append(_with_interval(over.get(about[:3])))
     status = str(done.manifest.get("status"))
     lines = [] if status == "complete" else [f"the run is {status}: gates cannot pass"]
     lines += table(rows) if len(rows) > 1 else []
@@ -72,6 +79,12 @@ def summary(done: "Run") -> list[str]:
         needed = f"; about {gate.n_needed:,} {images} would decide" if gate.n_needed else ""
         lines.append(f"{gate.verdict}: {gate.id}: {what}, found {number(gate.value)}{needed}")
     return lines
+
+
+def _with_interval(entry: "Entry | None") -> str:
+    if entry is None:
+        return number(None)
+    return f"{number(entry.value)} [{number(entry.ci_low)}, {number(entry.ci_high)}]"
 
 
 def number(value: float | None) -> str:

@@ -19,8 +19,20 @@ from audit.spec.benchmark import Gate
 from audit.storage.results import Difference, Entry, GateEntry, StateCount
 from audit.types import Measurement
 
-MARGINS = {"fd_debiased": 0.0}
-"""What is guarded where nothing else is said: the distance from the target, and nothing worse."""
+
+def guarded(
+    margins: Mapping[str, float] | None, differences: Iterable[Difference]
+) -> dict[str, float]:
+    """Return margins by metric, with what is guarded where nothing else is said.
+
+    That is the distance from the target, by 0; by the same also its mean over several prompts,
+    because pooling hides stereotypes.
+    """
+    found = {"fd_debiased": 0.0, **(margins or {})}
+    over = "fd_debiased_macro"
+    if any(d.metric == over for d in differences):
+        found.setdefault(over, found["fd_debiased"])
+    return found
 
 
 def regressions(

@@ -8,7 +8,7 @@ from audit.comparison.combinations import recombined
 from audit.comparison.contrasts import Contrast, contrast
 from audit.comparison.described import described, doubts
 from audit.comparison.quality import unlike
-from audit.comparison.regression import MARGINS, regressions
+from audit.comparison.regression import guarded, regressions
 from audit.comparison.sides import Side, side
 from audit.errors import SpecError
 from audit.notebook import Comparison
@@ -45,7 +45,7 @@ def compare(
         baseline: A stored run that none may be worse than: it comes first, and gates decide.
         arms: The arm of the first run, and that of the others; all that share a name if not given.
         margins: With a baseline, by metric: how much worse is tolerated; `fd_debiased` is always
-            guarded, by 0 where nothing else is said.
+            guarded, by 0 where nothing else is said, and by the same also over several prompts.
         allow_mismatch: Leave out what does not compare, rather than refuse.
 
     Raises:
@@ -61,7 +61,7 @@ def compare(
     ]
     document = _document(labelled, found)
     if baseline is not None:
-        gates = _gates(document, found, {**MARGINS, **(margins or {})}, opened)
+        gates = _gates(document, found, margins or {}, opened)
         document = document.model_copy(update={"gates": gates})
     return Comparison(document)
 
@@ -199,7 +199,7 @@ def _gates(
     halves = [run.folder.name for run in runs if run.manifest.get("status") != "complete"]
     return regressions(
         rows,
-        margins,
+        guarded(margins, rows),
         measurements=document.measurements,
         states=document.states,
         partial=f"{', '.join(halves)}: not a complete run" if halves else "",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ from scipy import stats
 from audit.measuring.groups import Group, number
 from audit.measuring.votes import ABSENT, Matches, Votes
 from audit.statistics.changes import Change, Compared, compare, compare_each, compare_unpaired
+from audit.statistics.designs import Design
 from audit.statistics.intervals import Estimate, Interval
+from audit.statistics.macro_changes import changes_of, macro_changes
 from audit.statistics.shares import Shares, one_hot
 from audit.storage.results import Difference, Direction
 from audit.types import Floats, State
@@ -20,6 +23,15 @@ SAME = "paired: the same images"
 NO_PAIR = "not measured: no pair was read on both sides"
 
 Rows = npt.NDArray[np.bool_]
+
+
+class Drawn(TypedDict):
+    """What the statistics of pairs want to know of how they were drawn."""
+
+    prompts: npt.NDArray[np.int64]
+    seeds: npt.NDArray[np.int64]
+    design: Design
+    level: float
 
 
 @dataclass(frozen=True)
@@ -79,18 +91,28 @@ class Pair:
             return self.compare(before.hard, after.hard, target)
         return compare_unpaired(self.baseline.hard.pooled, self.arm.hard.pooled, target, level)
 
+    @cached_property
+    def over_prompts(self) -> tuple[Change, Change]:
+        """The change of the discrepancy over several prompts, and of its square."""
+        if not self.paired:
+            return changes_of(self.baseline.hard.split, self.arm.hard.split, level=self.arm.level)
+        before, after = (votes.hard[self.rows] for votes in self.votes)
+        return macro_changes(before, after, self.arm.target, **self._drawn)
+
     def compare(self, before: Floats, after: Floats, target: Floats) -> Compared:
         """Compare votes [R, K] on the requests that are paired."""
+        return compare(before[self.rows], after[self.rows], target, **self._drawn)
+
+    @property
+    def _drawn(self) -> Drawn:
+        """How the paired requests were drawn."""
         group, rows = self.arm, self.rows
-        return compare(
-            before[rows],
-            after[rows],
-            target,
-            prompts=group.requests.prompt[rows],
-            seeds=group.seeds[rows],
-            design=group.design,
-            level=group.level,
-        )
+        return {
+            "prompts": group.requests.prompt[rows],
+            "seeds": group.seeds[rows],
+            "design": group.design,
+            "level": group.level,
+        }
 
 
 def pairs(groups: Sequence[Group]) -> Iterator[Pair]:
@@ -105,18 +127,22 @@ def pairs(groups: Sequence[Group]) -> Iterator[Pair]:
 def differences(pair: Pair) -> Iterator[Difference]:
     """Yield the change of every share, of the squared discrepancy, and of what could be read.
 
-    Over all prompts, and of the shares for each prompt where arms are paired; two-sided p-values
-    of no change, not yet adjusted.
+    Over all prompts, of several also on average, and of the shares for each prompt where arms are
+    paired; two-sided p-values of no change, not yet adjusted.
     """
     found, n, lost = pair.compared, int(pair.compared.difference.n), int(pair.lost.sum())
     yield from _shares(pair, found.difference, found.interval, found.p, pair.lost)
     method = "paired-mover" if pair.paired else pair.matches.why_not
-    for metric, change in (("fd_debiased", found.distance), ("fd2_debiased", found.squared)):
-        yield _difference(pair, metric, change, n, lost, method, "lower")
+    prompt, prompts = pair.arm.requests.prompt, pair.arm.requests.prompts
+    changes = {"": (found.distance, found.squared)}
+    if len(prompts) > 1:
+        changes["_macro"] = pair.over_prompts
+    for form, both in changes.items():
+        for metric, change in zip(("fd_debiased", "fd2_debiased"), both, strict=True):
+            yield _difference(pair, metric + form, change, n, lost, method, "lower")
     if not pair.paired:
         return
     yield _readable(pair)
-    prompt, prompts = pair.arm.requests.prompt, pair.arm.requests.prompts
     if len(prompts) > 1:
         moves = (pair.arm.votes.hard - pair.baseline.votes.hard)[pair.rows]
         each, interval, p = compare_each(moves, prompt[pair.rows], len(prompts), pair.arm.level)

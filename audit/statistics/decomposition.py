@@ -100,12 +100,25 @@ def decompose_votes(
     usable = (by_prompt.n >= 2)[prompts]
     votes = np.where(usable[:, None], np.asarray(votes, float), np.nan)
     whole = shares(votes, prompts=prompts, seeds=seeds, design=design)
-    # The square of a prompt, and by how much each of its images moves it: their mean over all
-    # prompts is that of the squares, and its error follows from the design like any other.
-    moved = ((votes - by_prompt.p[prompts]) * (by_prompt.p[prompts] - target)).sum(axis=1)
-    each = squared_discrepancy(by_prompt, np.asarray(target, float))[prompts] + 2 * moved
+    each = contributions(votes, by_prompt, target, prompts)
     macro = mean_interval(each, prompts=prompts, seeds=seeds, design=design)
     return decompose(by_prompt, target, whole, macro)
+
+
+def contributions(
+    votes: npt.NDArray[np.floating],
+    by_prompt: Shares,
+    target: npt.NDArray[np.floating],
+    prompts: npt.NDArray[np.int64],
+) -> Floats:
+    """Return [N] the square of each image's prompt, and by how much the image moves it.
+
+    Their mean over all prompts is that of the squares, and its error follows from the design like
+    that of any other reading.
+    """
+    away = by_prompt.p[prompts] - np.asarray(target, float)
+    moved = ((votes - by_prompt.p[prompts]) * away).sum(axis=1)
+    return squared_discrepancy(by_prompt, np.asarray(target, float))[prompts] + 2 * moved
 
 
 def squared_variance(deviation: Floats, cov: Floats) -> Floats:
