@@ -118,7 +118,8 @@ def contributions(
     """
     away = by_prompt.p[prompts] - np.asarray(target, float)
     moved = ((votes - by_prompt.p[prompts]) * away).sum(axis=1)
-    return squared_discrepancy(by_prompt, np.asarray(target, float))[prompts] + 2 * moved
+    square = squared_discrepancy(by_prompt, np.asarray(target, float))
+    return np.asarray(square[prompts] + 2 * moved)
 
 
 def squared_variance(deviation: Floats, cov: Floats) -> Floats:

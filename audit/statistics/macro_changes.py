@@ -50,34 +50,24 @@ def macro_changes(
     usable = np.bincount(prompts[~lost], minlength=count) >= 2
     both[lost | ~usable[prompts]] = np.nan
     if not usable.any():
-        nothing = Change(*map(np.asarray, (np.nan, np.nan, np.nan)), level)
+        nothing = Change(np.array(np.nan), np.array(np.nan), np.array(np.nan), level)
         return nothing, nothing
-    joint = shares_by(both, prompts, count)
-    splits, each, away = [], [], []
-    for votes in (both[:, :k], both[:, k:]):
-        found = shares_by(votes, prompts, count)
-        splits.append(
-            decompose_votes(votes, found, target, prompts=prompts, seeds=seeds, design=design)
-        )
-        each.append(contributions(votes, found, target, prompts))
-        away.append(found.p[usable] - target)
-    common = _covariance(*away, joint.cov[usable, :k, k:])
-    if design in CLUSTERED:
-        found = shares(np.stack(each, axis=1), prompts=prompts, seeds=seeds, design=design)
-        common = min(common, float(found.cov[0, 1]))
-    change = both[:, k:] - both[:, :k]
+    one, two = both[:, :k], both[:, k:]
+    p, q = shares_by(one, prompts, count), shares_by(two, prompts, count)
+    split = partial(decompose_votes, target=target, prompts=prompts, seeds=seeds, design=design)
     estimate = partial(shares, prompts=prompts, seeds=seeds, design=design)
+
+    d, e = p.p[usable] - target, q.p[usable] - target
+    common = _covariance(d, e, shares_by(both, prompts, count).cov[usable, :k, k:])
+    if design in CLUSTERED:
+        moved = [contributions(votes, of, target, prompts) for votes, of in ((one, p), (two, q))]
+        common = min(common, float(estimate(np.stack(moved, axis=1)).cov[0, 1]))
+    # As for the whole: flips that were not seen and are not ruled out make arms less alike.
+    change = two - one
     unseen = (quantile(level) / effective_pairs(estimate(change), estimate(change**2).p)) ** 2
-    lengths = (np.linalg.norm(d, axis=1) for d in away)
-    less = 4 * float(unseen) * float(np.mean(np.prod(list(lengths), axis=0)))
-    return changes_of(*splits, max(common - less, min(common, 0.0)), level)
-
-
-def _covariance(d: Floats, e: Floats, across: Floats) -> float:
-    """Return the covariance of two mean squares of J prompts; see `squared_variance`."""
-    linear = np.einsum("ja,jab,jb->", d, across, e)
-    noise = np.einsum("jab,jab->", across, across)
-    return float(4 * linear - 2 * noise) / len(d) ** 2
+    lengths = np.linalg.norm(d, axis=1) * np.linalg.norm(e, axis=1)
+    less = 4 * float(unseen) * float(lengths.mean())
+    return changes_of(split(one, p), split(two, q), max(common - less, min(common, 0)), level)
 
 
 def changes_of(
@@ -93,15 +83,35 @@ def changes_of(
     """
     spread = before.macro_se * after.macro_se
     r = float(np.clip(common / spread, -1, 1)) if spread > 0 else 0.0
-    ends = []
-    for side in (before, after):
-        half = float(quantile(level, side.df)) * side.macro_se
-        ends.append((side.macro, side.macro - half, side.macro + half))
-    roots = [tuple(np.sign(end) * abs(end) ** 0.5 for end in side) for side in ends]
+    one, two = _ends(before, level), _ends(after, level)
     # What a root near 0 may be says nothing of how it goes with another.
-    together = r if min(low for _, low, _ in ends) > 0 else min(r, 0.0)
-    one, two = (max(side.macro, 0.0) ** 0.5 for side in (before, after))
+    together = r if min(one[1], two[1]) > 0 else min(r, 0.0)
+    roots = max(before.macro, 0.0) ** 0.5, max(after.macro, 0.0) ** 0.5
     return (
-        Change(np.asarray(two - one), *mover(*roots, together), level),  # type: ignore[arg-type]
-        Change(np.asarray(after.macro - before.macro), *mover(*ends, r), level),
+        Change(
+            np.asarray(roots[1] - roots[0]), *mover(_rooted(one), _rooted(two), together), level
+        ),
+        Change(np.asarray(after.macro - before.macro), *mover(one, two, r), level),
     )
+
+
+Ends = tuple[float, float, float]
+
+
+def _ends(split: Decomposition, level: float) -> Ends:
+    """Return the mean square with both ends; below 0 as well, where the truth may be 0."""
+    half = float(quantile(level, split.df)) * split.macro_se
+    return split.macro, split.macro - half, split.macro + half
+
+
+def _rooted(ends: Ends) -> Ends:
+    """Signed, so that the centre is unbiased where an arm is fair."""
+    value, low, high = (float(np.sign(end)) * abs(end) ** 0.5 for end in ends)
+    return value, low, high
+
+
+def _covariance(d: Floats, e: Floats, across: Floats) -> float:
+    """Return the covariance of two mean squares of J prompts; see `squared_variance`."""
+    linear = np.einsum("ja,jab,jb->", d, across, e)
+    noise = np.einsum("jab,jab->", across, across)
+    return float(4 * linear - 2 * noise) / len(d) ** 2
