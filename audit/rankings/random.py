@@ -26,7 +26,8 @@ def random(*, seed: int = 0) -> Ranking:
         def weighed() -> Iterator[StepCodes]:
             nonlocal mass
             for batch in codes:
-                fired = batch.latents.sum(axis=(0, 1), dtype=np.float64)
+                z = batch.latents
+                fired = np.bincount(z.latent, z.value, z.shape[2])
                 mass = mass + fired if mass.size else fired
                 yield batch
 
