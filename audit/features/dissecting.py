@@ -48,17 +48,21 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
         torch.from_numpy(labels), classes, held_out=torch.from_numpy(tests),
         arranged=lambda rows: sae.tokens(rows.view(-1, *recording.file.shape[2:])).flatten(1),
     )  # fmt: skip
+    learnt, tested = np.flatnonzero(~tests), np.flatnonzero(tests)
     others = None
     if wanted.baseline == "counter-class":
         # Prompts take turns.
-        prompts = labelled % max(1, len(wanted.prompts))
-        others = labelled[counterparts(labels, prompts, seed=wanted.seed)]
+        prompts = labelled[learnt] % max(1, len(wanted.prompts))
+        others = labelled[learnt][counterparts(labels[learnt], prompts, seed=wanted.seed)]
 
     def search(sae: SAE) -> tuple[FeatureSet, Tally]:
+        # Latents that were ranked on the images that judge them would look good by chance alone.
         tally = Tally(labels, len(classes), recording.steps)
-        codes = step_codes(recording, labelled, labels, sae, heads, others)
-        passing = tally.passing(codes, np.arange(len(labelled)))
-        return _strongest(study, sae, _ranked(study, passing)), tally
+        codes = step_codes(recording, labelled[learnt], labels[learnt], sae, heads, others)
+        features = _strongest(study, sae, _ranked(study, tally.passing(codes, learnt)))
+        for step, part, z in encoded(recording, labelled[tested], sae):
+            tally.add(step, tested[part], z)
+        return features, tally
 
     features, tally = search(sae)
     latents = describe(features, tally, labels, labelled.tolist(), tests)
