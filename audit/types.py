@@ -225,9 +225,10 @@ class SparseCodes:
     @classmethod
     def of(cls, dense: npt.NDArray[np.floating]) -> Self:
         """Return the codes that an array [N, P, L] holds."""
-        n, p, width = dense.shape
-        places = np.nonzero(dense)
-        return cls((n, p, width), *places, np.asarray(dense[places], np.float32))
+        n, positions, width = dense.shape
+        image, position, latent = np.nonzero(dense)
+        value = np.asarray(dense[image, position, latent], np.float32)
+        return cls((n, positions, width), image, position, latent, value)
 
     @classmethod
     def zeros(cls, shape: tuple[int, int, int]) -> Self:
@@ -257,14 +258,14 @@ class SparseCodes:
         """Return the difference of codes of the same shape, with an entry where either has one."""
         if not len(other.value):
             return self
-        places = [np.ravel_multi_index(
-            (codes.image, codes.position, codes.latent), self.shape
-        ) for codes in (self, other)]  # fmt: skip
-        found, entry = np.unique(np.concatenate(places), return_inverse=True)
+        both = [
+            np.concatenate([getattr(self, axis), getattr(other, axis)])
+            for axis in ("image", "position", "latent")
+        ]
+        places, entry = np.unique(np.ravel_multi_index(both, self.shape), return_inverse=True)
         value = np.bincount(entry, np.concatenate([self.value, -other.value]))
-        return SparseCodes(
-            self.shape, *np.unravel_index(found, self.shape), np.asarray(value, np.float32)
-        )
+        image, position, latent = np.unravel_index(places, self.shape)
+        return SparseCodes(self.shape, image, position, latent, np.asarray(value, np.float32))
 
 
 @dataclass(frozen=True)
