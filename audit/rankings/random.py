@@ -27,7 +27,7 @@ def random(*, seed: int = 0) -> Ranking:
             nonlocal mass
             for batch in codes:
                 z = batch.latents
-                fired = np.bincount(z.latent, z.value, z.shape[2])
+                fired = z.sums(z.value, np.zeros_like(z.image), 1)[0]
                 mass = mass + fired if mass.size else fired
                 yield batch
 
