@@ -41,7 +41,7 @@ class Latent:
     class_: str
     effect: float
     auc: float | None
-    """How well it alone tells the class from the others, on images held out."""
+    """How well it alone tells the class from the others, on images not ranked by."""
     pictures: tuple[tuple[str, str], ...]
     """Data URI and text alternative."""
 

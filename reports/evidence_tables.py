@@ -162,7 +162,8 @@ def ranked(features: FeatureRecord, proof: Mapping[str, Any]) -> Table:
             )
     return table(
         f"Latents ranked for {features.attribute}, strongest first in each class. AUC: how well "
-        "the latent alone tells the class from the others on images held out; 0.5 is chance.",
+        "the latent alone tells the class from the others on images held out, which had no "
+        "part in the ranking; 0.5 is chance.",
         ["Class", "Rank", "Latent", "Effect", "AUC", "Mean activation"],
         rows,
         sortable=True,

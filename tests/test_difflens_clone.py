@@ -29,7 +29,7 @@ from audit.features.latent_edit import LatentEdit
 from audit.features.sae import fvu
 from audit.images.assignment import Assignment
 from audit.rankings.integrated_gradients import attributions
-from audit.types import Moment, StepCodes
+from audit.types import Moment, SparseCodes, StepCodes
 
 CLONE = os.environ.get("BIAS_AUDIT_DIFFLENS")
 pytestmark = pytest.mark.skipif(
@@ -157,8 +157,9 @@ def test_7_18_attributions_of_the_head_of_a_step(classes, temperature):
     biases = torch.stack([linear.bias.detach() for linear in head.linears])
     heads = HClassifier(tuple("abcd"[:classes]), by_token, biases, (), by_token)
     directions, offsets = heads.fold(step, ours)
+    latents = SparseCodes.of(code.flatten(2).transpose(1, 2).numpy())
     codes = StepCodes(
-        step, code.flatten(2).transpose(1, 2).numpy(), np.zeros((1, 1, 1), np.float32),
+        step, latents, SparseCodes.zeros(latents.shape),
         np.array([label]), directions.numpy(), offsets.numpy(),
     )  # fmt: skip
     found = attributions(codes, points=10, temperature=temperature)[label]

@@ -18,7 +18,7 @@ from audit.features.latent_edit import LatentEdit
 from audit.features.sae import SAE, fvu
 from audit.images.assignment import Assignment
 from audit.rankings.integrated_gradients import attributions, integrated_gradients
-from audit.types import Moment, StepCodes
+from audit.types import Moment, SparseCodes, StepCodes
 
 N, LATENTS, K = 16, 64, 6
 
@@ -87,8 +87,8 @@ def toy(classes, latents=30, positions=4, seed=0):
     z = (rng.exponential(1.0, shape) * (rng.random(shape) < 0.3)).astype(np.float32)
     codes = StepCodes(
         step=0,
-        latents=z,
-        baseline=np.zeros((1, 1, 1), np.float32),
+        latents=SparseCodes.of(z),
+        baseline=SparseCodes.zeros(shape),
         labels=rng.integers(0, classes, 5),
         directions=rng.standard_normal((classes, positions, latents)).astype(np.float32) * 0.5,
         offsets=rng.standard_normal(classes).astype(np.float32),
@@ -105,9 +105,9 @@ def toy(classes, latents=30, positions=4, seed=0):
 def by_autograd(codes, probability, points, temperature=1.0, absolute=False):
     """The loop over points of the released code, with autograd."""
     total = np.zeros((len(codes.directions), codes.latents.shape[2]))
-    baselines = np.broadcast_to(codes.baseline, codes.latents.shape)
-    for code, start, label in zip(codes.latents, baselines, codes.labels, strict=True):
-        z, origin = torch.from_numpy(code).double(), torch.from_numpy(start.copy()).double()
+    ends, starts = codes.latents.dense(), codes.baseline.dense()
+    for code, start, label in zip(ends, starts, codes.labels, strict=True):
+        z, origin = torch.from_numpy(code).double(), torch.from_numpy(start).double()
         gradient = torch.zeros_like(z)
         for j in range(points):
             at = (origin + j / points * (z - origin)).requires_grad_(True)
@@ -133,7 +133,7 @@ def test_8_the_exact_integral_is_complete_and_the_ten_point_rule_is_not(classes)
     gained = [
         probability(torch.from_numpy(z).double(), label).item()
         - probability(torch.zeros_like(torch.from_numpy(z)).double(), label).item()
-        for z, label in zip(codes.latents, codes.labels, strict=True)
+        for z, label in zip(codes.latents.dense(), codes.labels, strict=True)
     ]
     assert attributions(codes).sum() == pytest.approx(sum(gained), abs=1e-5)
     assert abs(attributions(codes, points=10).sum() - sum(gained)) > 1e-3
@@ -149,7 +149,7 @@ def test_8_a_ranking_averages_over_the_images_of_a_class():
 @pytest.mark.parametrize("absolute", [False, True])
 def test_9_the_path_may_start_at_a_sample_of_another_class(absolute):
     codes, probability = toy(3)
-    codes = replace(codes, baseline=codes.latents[::-1].copy())
+    codes = replace(codes, baseline=SparseCodes.of(codes.latents.dense()[::-1]))
     theirs = by_autograd(codes, probability, 10, 1000.0, absolute)
     weight = "absolute" if absolute else "signed"
     ours = attributions(codes, points=10, weight=weight, temperature=1000.0)

@@ -34,8 +34,8 @@ from audit.types import Model, Probe
 
 SCHEME = 5
 """Enters the name of the folder; raised when this code finds other things in the same model."""
-EVIDENCE = 3
-"""Enters the name of a dissection alone; raised when it tells more of the same recording."""
+EVIDENCE = 4
+"""Enters the name of a dissection alone; raised when the same recording tells other things."""
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)
 """Of the dose-response, in units of what tells images of a class from others, by latent."""
 DOSE_IMAGES = 40

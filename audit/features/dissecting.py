@@ -1,14 +1,18 @@
 """Heads fitted on a recording, and latents ranked by what they do to the heads.
 
-Tensors are where the SAE is; a ranking, which is a pure function of arrays, gets them in memory.
+Tensors are where the SAE is: it encodes there. A ranking, which is a pure function of arrays, gets
+in memory the few entries of a code that are not zero, a batch of images at a time.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from audit.features import h_classifier
 from audit.features.dissection import Dissection
@@ -20,10 +24,10 @@ from audit.features.sae import SAE
 from audit.features.stability import Found, agreement
 from audit.features.study import Study
 from audit.registry import build
-from audit.types import FeatureSet, Floats, StepCodes
+from audit.types import FeatureSet, Floats, SparseCodes, StepCodes
 
-POSITIONS = 16_384
-"""Whose codes are held in memory at a time, written out."""
+POSITIONS = 8192
+"""Encoded at a time: an SAE weighs all its latents before it keeps a few."""
 
 
 def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
@@ -44,14 +48,23 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
         torch.from_numpy(labels), classes, held_out=torch.from_numpy(tests),
         arranged=lambda rows: sae.tokens(rows.view(-1, *recording.file.shape[2:])).flatten(1),
     )  # fmt: skip
+    learnt, tested = np.flatnonzero(~tests), np.flatnonzero(tests)
     others = None
     if wanted.baseline == "counter-class":
         # Prompts take turns.
-        prompts = labelled % max(1, len(wanted.prompts))
-        others = labelled[counterparts(labels, prompts, seed=wanted.seed)]
-    tally = Tally(labels, len(classes), recording.steps)
-    codes = tally.passing(step_codes(recording, labelled, labels, sae, heads, others))
-    features = _strongest(study, sae, _ranked(study, codes))
+        prompts = labelled[learnt] % max(1, len(wanted.prompts))
+        others = labelled[learnt][counterparts(labels[learnt], prompts, seed=wanted.seed)]
+
+    def search(sae: SAE) -> tuple[FeatureSet, Tally]:
+        # Latents that were ranked on the images that judge them would look good by chance alone.
+        tally = Tally(labels, len(classes), recording.steps)
+        codes = step_codes(recording, labelled[learnt], labels[learnt], sae, heads, others)
+        features = _strongest(study, sae, _ranked(study, tally.passing(codes, learnt)))
+        for step, part, z in encoded(recording, labelled[tested], sae):
+            tally.add(step, tested[part], z)
+        return features, tally
+
+    features, tally = search(sae)
     latents = describe(features, tally, labels, labelled.tolist(), tests)
     shown = {shot["image"] for entry in latents for shot in entry.get("images", ())}
     _keep_images(recorded.images, sorted(shown), folder / "images")
@@ -67,11 +80,7 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
         "best": best_latents(tally.by_image, labels, tests, classes),
     }
     if recorded.second is not None:
-        again = Tally(labels, len(classes), recording.steps)
-        codes = again.passing(
-            step_codes(recording, labelled, labels, recorded.second, heads, others)
-        )
-        other = _strongest(study, recorded.second, _ranked(study, codes))
+        other, again = search(recorded.second)
         evidence["stability"] = {
             "seeds": [wanted.seed, wanted.seed + SECOND_SEED],
             **agreement(
@@ -140,18 +149,39 @@ def step_codes(
 
     Their baseline is zero, or the codes of the `others`, image by image.
     """
-    baseline = np.zeros((1, 1, 1), np.float32)
+    for step, parts in groupby(encoded(recording, images, sae), key=itemgetter(0)):
+        directions, offsets = (tensor.cpu().numpy() for tensor in heads.fold(step, sae))
+        for _, part, z in parts:
+            baseline = SparseCodes.zeros(z.shape)
+            if others is not None:
+                baseline = sparse_codes(sae, recording.at(step, others[part]))
+            yield StepCodes(step, z, baseline, labels[part], directions, offsets)
+
+
+@torch.no_grad()
+def encoded(
+    recording: Recording, images: npt.NDArray[np.int64], sae: SAE
+) -> Iterator[tuple[int, slice, SparseCodes]]:
+    """Yield a step, a part of the images and its codes, step by step and part by part."""
     positions = sae.tokens(recording.at(0, images[:1])).shape[1]
     batch = max(1, POSITIONS // positions)
     for step in range(recording.steps):
-        directions, offsets = (tensor.cpu().numpy() for tensor in heads.fold(step, sae))
         for start in range(0, len(images), batch):
             part = slice(start, start + batch)
-            z = sae.encode(sae.tokens(recording.at(step, images[part]))).cpu().numpy()
-            if others is not None:
-                beside = sae.tokens(recording.at(step, others[part]))
-                baseline = sae.encode(beside).cpu().numpy()
-            yield StepCodes(step, z, baseline, labels[part], directions, offsets)
+            yield step, part, sparse_codes(sae, recording.at(step, images[part]))
+
+
+def sparse_codes(sae: SAE, x: Tensor) -> SparseCodes:
+    """Return the codes of activations [N, ...], encoded where the SAE is."""
+    tokens = sae.tokens(x)
+    n, positions, _ = tokens.shape
+    found = sae.sparse(tokens.flatten(0, 1).to(sae.bias.dtype))
+    values, indices = (tensor.cpu().numpy() for tensor in found)
+    token, entry = np.nonzero(values)
+    image, position = np.divmod(token, positions)
+    shape = (n, positions, len(sae.encoder_bias))
+    value = values[token, entry].astype(np.float32)
+    return SparseCodes(shape, image, position, indices[token, entry], value)
 
 
 def _keep_images(images: npt.NDArray[np.uint8], numbers: Sequence[int], folder: Path) -> None:

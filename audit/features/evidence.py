@@ -1,5 +1,6 @@
 """Evidence for a feature set: where, when and in which images its latents fire."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from audit.types import FeatureSet, Floats, StepCodes
+from audit.types import FeatureSet, Floats, SparseCodes, StepCodes
 
 PICTURED = 8
 """Latents of a class that are shown with images."""
@@ -17,7 +18,7 @@ _Z = 1.959964
 
 
 class Tally:
-    """Sums over codes that pass by on their way to a ranking."""
+    """Sums over the codes of all images, of which some pass by on their way to a ranking."""
 
     def __init__(self, labels: npt.NDArray[np.int64], classes: int, steps: int) -> None:
         self.labels = labels
@@ -28,28 +29,34 @@ class Tally:
         """[T, L]."""
         self.by_class = np.zeros((classes, 0, 0))
         """[K, P, L] mean over steps and the images of a class."""
-        self._seen = np.zeros(steps, int)
 
-    def passing(self, codes: Iterator[StepCodes]) -> Iterator[StepCodes]:
-        """Yield what comes, summed up; each step brings the images in the same order."""
+    def passing(
+        self, codes: Iterator[StepCodes], images: npt.NDArray[np.int64]
+    ) -> Iterator[StepCodes]:
+        """Yield what comes, added up; each step brings the images [n] in this order."""
+        seen: Counter[int] = Counter()
         for batch in codes:
-            z = batch.latents
-            if not self.by_image.shape[1]:
-                self.by_image = np.zeros((len(self.by_image), z.shape[2]))
-                self.by_step = np.zeros((len(self.by_step), z.shape[2]))
-                self.by_class = np.zeros((len(self.by_class), *z.shape[1:]))
-            n, steps = len(self.by_image), len(self.by_step)
-            first = self._seen[batch.step]
-            self._seen[batch.step] += len(z)
-            over_positions = z.mean(axis=1, dtype=np.float64)
-            self.by_image[first : first + len(z)] += over_positions / steps
-            self.by_step[batch.step] += over_positions.sum(axis=0) / n
-            for k, count in enumerate(self.counts):
-                of_class = z[self.labels[first : first + len(z)] == k]
-                self.by_class[k] += of_class.sum(axis=0, dtype=np.float64) / (
-                    max(count, 1) * steps
-                )
+            first, count = seen[batch.step], len(batch.labels)
+            seen[batch.step] += count
+            self.add(batch.step, images[first : first + count], batch.latents)
             yield batch
+
+    def add(self, step: int, images: npt.NDArray[np.int64], z: SparseCodes) -> None:
+        """Add the codes of images [n] at a step."""
+        n, positions, width = z.shape
+        if not self.by_image.shape[1]:
+            self.by_image = np.zeros((len(self.by_image), width))
+            self.by_step = np.zeros((len(self.by_step), width))
+            self.by_class = np.zeros((len(self.by_class), positions, width))
+        every, steps = len(self.by_image), len(self.by_step)
+        over_positions = z.sums(z.value, z.image, n) / positions
+        self.by_image[images] += over_positions / steps
+        self.by_step[step] += over_positions.sum(axis=0) / every
+        # In place: an array of all classes and positions for each batch would cost far more.
+        classes = self.labels[images][z.image]
+        places = np.ravel_multi_index((classes, z.position, z.latent), self.by_class.shape)
+        shares = 1 / (np.maximum(self.counts, 1) * steps)
+        np.add.at(self.by_class.reshape(-1), places, z.value * shares[classes])
 
     @property
     def by_position(self) -> Floats:
@@ -68,10 +75,10 @@ def describe(
 
     Args:
         features: The feature set.
-        tally: Of the codes that it was found in.
+        tally: Of the codes of all images.
         labels: [N] class of each image.
         images: [N] number of each image, as evidence refers to it.
-        held_out: [N] images on which the AUC is measured.
+        held_out: [N] images on which the AUC is measured; they had no part in the ranking.
     """
     described = []
     for row, name in enumerate(features.classes):

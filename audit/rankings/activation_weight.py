@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from audit.rankings.averaging import mean_by_class
 from audit.types import Floats, Ranking, StepCodes
 
@@ -23,9 +21,6 @@ def _rank(codes: Iterator[StepCodes]) -> Floats:
 
 def _added(codes: StepCodes) -> Floats:
     change = codes.latents - codes.baseline
-    return np.stack(
-        [
-            (change[codes.labels == c].sum(axis=0) * toward).sum(axis=0, dtype=np.float64)
-            for c, toward in enumerate(codes.directions)
-        ]
-    )
+    classes = codes.labels[change.image]
+    toward = codes.directions[classes, change.position, change.latent]
+    return change.sums(change.value * toward, classes, len(codes.directions))

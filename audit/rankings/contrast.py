@@ -20,7 +20,8 @@ def contrast() -> Ranking:
 def _rank(codes: Iterator[StepCodes]) -> Floats:
     count = first = second = np.zeros(0)
     for batch in codes:
-        mean = batch.latents.mean(axis=1, dtype=np.float64)
+        n, positions, _ = batch.latents.shape
+        mean = batch.latents.sums(batch.latents.value, batch.latents.image, n) / positions
         one_hot = np.eye(len(batch.directions))[batch.labels].T
         if not count.size:
             count = np.zeros(len(one_hot))
@@ -31,10 +32,10 @@ def _rank(codes: Iterator[StepCodes]) -> Floats:
         second += one_hot @ mean**2
     if not count.size:
         raise SpecError("contrast: there are no codes to rank")
-    n, rest = count[:, None], count.sum() - count[:, None]
-    inside = first / np.maximum(n, 1)
+    own, rest = count[:, None], count.sum() - count[:, None]
+    inside = first / np.maximum(own, 1)
     outside = (first.sum(axis=0) - first) / np.maximum(rest, 1)
     within = second.sum(axis=0) / count.sum() - (first.sum(axis=0) / count.sum()) ** 2
     spread = np.sqrt(np.maximum(within, 0))
-    live = (spread > 0) & (n > 0) & (rest > 0)
+    live = (spread > 0) & (own > 0) & (rest > 0)
     return np.where(live, (inside - outside) / np.where(spread > 0, spread, 1), 0.0)

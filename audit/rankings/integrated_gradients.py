@@ -5,6 +5,8 @@ l(a) = p + a q. No gradient has to be computed:
 
     IG_i = (z_i - z'_i) Σ_c' J_c' G_{c',i},   J_c' = mean over a of P_c(a) ([c = c'] - P_c'(a))
 
+It is zero where z = z', so a position costs as much as it has latents that fire.
+
 Source: Sundararajan et al. 2017 (arXiv:1703.01365); the use on SAE latents is DiffLens', Shi et
 al. 2025 (arXiv:2503.20483), whose 10-point left rule is an option here.
 """
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from audit.errors import SpecError, unknown
 from audit.rankings.averaging import mean_by_class
-from audit.types import Floats, Ranking, StepCodes
+from audit.types import Floats, Ranking, SparseCodes, StepCodes
 
 WEIGHTINGS = ("signed", "absolute")
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(32)
@@ -59,35 +61,37 @@ def attributions(
     codes: StepCodes, points: int | None = None, weight: str = "signed", temperature: float = 1.0
 ) -> Floats:
     """Return [K, L]: for each class the attributions summed over its images and positions."""
-    k = len(codes.directions)
     change = codes.latents - codes.baseline
-    factors = _factors(codes, change, points, temperature)
-    if weight == "absolute":
-        change = np.abs(change)
-    result = np.zeros((k, change.shape[2]))
-    flat = change.reshape(len(change), -1)
-    for c in range(k):
-        of_class = codes.labels == c
-        # Σ over images first: [K, N] @ [N, P L], then the directions, then positions.
-        moved = factors[of_class].T.astype(np.float32) @ flat[of_class]
-        moved = moved.reshape(k, *change.shape[1:])
-        result[c] = (moved * codes.directions).sum(axis=(0, 1), dtype=np.float64) / temperature
-    return result
+    toward = _toward(codes, change)
+    factors = _factors(codes, change, toward, points, temperature)
+    moved = np.abs(change.value) if weight == "absolute" else change.value
+    pulled = np.einsum("ek,ke->e", factors[change.image], toward) / temperature
+    return change.sums(moved * pulled, codes.labels[change.image], len(codes.directions))
+
+
+def _toward(codes: StepCodes, of: SparseCodes) -> npt.NDArray[np.float32]:
+    """Return [K, E]: what a unit of each entry adds to the logit of each class."""
+    places = of.position * of.shape[2] + of.latent
+    # Taken by one number each: by two it takes three times as long.
+    return codes.directions.reshape(len(codes.directions), -1).take(places, axis=1)
 
 
 def _factors(
-    codes: StepCodes, change: npt.NDArray[np.float32], points: int | None, temperature: float
+    codes: StepCodes,
+    change: SparseCodes,
+    toward: npt.NDArray[np.float32],
+    points: int | None,
+    temperature: float,
 ) -> Floats:
     """Return J, [N, K]: the mean over the path of P_c ([c = c'] - P_c')."""
-    heads = codes.directions.reshape(len(codes.directions), -1).T
-    start = np.broadcast_to(codes.baseline, change.shape).reshape(len(change), -1) @ heads
+    start = _logits(codes.baseline, _toward(codes, codes.baseline))
     start = (start + codes.offsets) / temperature
-    slope = change.reshape(len(change), -1) @ heads / temperature
+    slope = _logits(change, toward) / temperature
     if points is None:
         nodes, weights = (_NODES + 1) / 2, _NODE_WEIGHTS / 2
     else:
         nodes, weights = np.arange(points) / points, np.full(points, 1 / points)
-    rows = np.arange(len(change))
+    rows = np.arange(len(slope))
     factors = np.zeros(slope.shape)
     for a, w in zip(nodes, weights, strict=True):
         p = _softmax(start + a * slope)
@@ -97,6 +101,12 @@ def _factors(
     return factors
 
 
-def _softmax(logits: npt.NDArray[np.floating]) -> Floats:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+def _logits(of: SparseCodes, toward: npt.NDArray[np.float32]) -> Floats:
+    """Return [N, K]: what the entries of each image add to the logits."""
+    added = [np.bincount(of.image, of.value * weights, of.shape[0]) for weights in toward]
+    return np.stack(added, axis=1)
+
+
+def _softmax(logits: Floats) -> Floats:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

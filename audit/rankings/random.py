@@ -26,7 +26,8 @@ def random(*, seed: int = 0) -> Ranking:
         def weighed() -> Iterator[StepCodes]:
             nonlocal mass
             for batch in codes:
-                fired = batch.latents.sum(axis=(0, 1), dtype=np.float64)
+                z = batch.latents
+                fired = z.sums(z.value, np.zeros_like(z.image), 1)[0]
                 mass = mass + fired if mass.size else fired
                 yield batch
 

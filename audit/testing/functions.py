@@ -1,25 +1,26 @@
 """Contract tests of rankings and metrics, which are pure functions."""
 
-from dataclasses import replace
+from copy import deepcopy
 
 import numpy as np
 import numpy.typing as npt
 
 from audit.testing.promises import close, pure, require
-from audit.types import Metric, Ranking, StepCodes
+from audit.types import Metric, Ranking, SparseCodes, StepCodes
 
 
 def check_ranking(ranking: Ranking, *, latents: int = 12, classes: int = 2) -> None:
     """Check that a ranking is a pure function from codes to finite effects [K, L]."""
     codes = step_codes(latents=latents, classes=classes)
-    copies = [replace(c, latents=c.latents.copy(), directions=c.directions.copy()) for c in codes]
+    copies = deepcopy(codes)
     with pure():
         effects = ranking(iter(codes))
     require(effects.shape == (classes, latents), f"effects are [K, L], got {effects.shape}")
     require(bool(np.isfinite(effects).all()), "effects are finite")
     close(effects, ranking(iter(copies)), 0, "a ranking is a function of the codes alone")
     for code, copy in zip(codes, copies, strict=True):
-        close(code.latents, copy.latents, 0, "a ranking does not change the codes")
+        close(code.latents.dense(), copy.latents.dense(), 0, "a ranking does not change the codes")
+        close(code.directions, copy.directions, 0, "a ranking does not change the directions")
 
 
 def check_metric(metric: Metric, **columns: npt.ArrayLike) -> None:
@@ -53,8 +54,8 @@ def step_codes(
         codes.append(
             StepCodes(
                 step=step,
-                latents=np.asarray(active, np.float32),
-                baseline=np.zeros(shape, np.float32),
+                latents=SparseCodes.of(np.asarray(active, np.float32)),
+                baseline=SparseCodes.zeros(shape),
                 labels=np.arange(count) % classes,
                 directions=rng.standard_normal((classes, positions, latents), np.float32),
                 offsets=np.zeros(classes, np.float32),
