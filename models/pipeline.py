@@ -185,6 +185,9 @@ class PipelineModel:
         try:
             with _seeded(self.pipe.scheduler, generators):
                 drawn = self.pipe(**given, output_type="np")
+        except BaseException:
+            self.pipe.maybe_free_model_hooks()  # as at its end: what is offloaded leaves the GPU
+            raise
         finally:
             self._requests = ()
         pixels = np.asarray(drawn.images, np.float32)
