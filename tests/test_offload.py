@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_weights
 import torch
+from safetensors.torch import save_file
 
 from audit.errors import ResourceError, SpecError
 from audit.images.drawing import Arm, Drawer
@@ -109,6 +110,16 @@ def test_adapters_join_an_offloaded_model(model, plain, tmp_path):
         images.append(one.generate(requests()).images)
     np.testing.assert_array_equal(images[0], images[2])
     np.testing.assert_array_equal(images[1], images[3])
+
+
+def test_no_token_joins_an_encoder_whose_weights_are_elsewhere(pipelines, tmp_path):
+    save_file({"fair": torch.randn(16)}, tmp_path / "learned_embeds.safetensors")
+    token = adapter(path=str(tmp_path))
+    with token.applied(offloaded(pipelines["sd"], "model")) as model:
+        assert model.generate(requests()).images.any()
+    hidden = offloaded(pipelines["sd"], "sequential")
+    with pytest.raises(SpecError, match="under `offload: sequential`"), token.applied(hidden):
+        pass
 
 
 def test_uce_edits_weights_that_are_there_and_says_which_offload_hides_them(pipelines, plain):
