@@ -37,7 +37,7 @@ def diffusion(
     variant: str | None = None,
     dtype: str = "float32",
     scheduler: str | None = None,
-    size: int | None = None,
+    size: int | list[int] | None = None,
     negative_prompt: str | None = None,
     offload: str | None = None,
     device: str = "cpu",
@@ -53,7 +53,8 @@ def diffusion(
         variant: Which weight files to take, such as `fp16`.
         dtype: `float32`, `float16` or `bfloat16`; the half precisions need a GPU.
         scheduler: Class of diffusers that takes the place of the pipeline's own scheduler.
-        size: Height and width of images in pixels; the pipeline's own if not given.
+        size: Side of square images in pixels, or `[height, width]`; the pipeline's own if not
+            given.
         negative_prompt: What guidance leads away from; text-to-image only.
         offload: For a GPU that does not hold the whole pipeline: what is moved there only while
             it is needed, a `model` at a time (little slower), or layer by layer (`sequential`:
@@ -80,7 +81,7 @@ def diffusion(
         "variant": variant,
         "dtype": dtype,
         "scheduler": scheduler,
-        "size": size,
+        "size": _size(size),
         "negative_prompt": negative_prompt,
     }
     return DiffusionModel(folder, chosen, device, offload)
@@ -150,6 +151,16 @@ class DiffusionModel:
     def hooked(self, hookpoint: str, edit: Edit) -> AbstractContextManager[None]:
         """While the block runs, pass the output of `hookpoint` through `edit`."""
         return self.pipeline.hooked(hookpoint, edit)
+
+
+def _size(given: int | list[int] | None) -> int | list[int] | None:
+    """Return a size as the fingerprint knows it: squares by their side, however they are given."""
+    if given is None:
+        return None
+    sides = [given, given] if isinstance(given, int) else given
+    if len(sides) != 2 or min(sides) < 1:
+        raise SpecError(f"size: expected a side or [height, width] in pixels, got {given!r}")
+    return sides[0] if sides[0] == sides[1] else sides
 
 
 def find(pipeline: str, *, revision: str | None = None, variant: str | None = None) -> Path:
