@@ -66,7 +66,7 @@ class FaceFinder:
     def find(self, image: npt.NDArray[np.uint8]) -> Finding:
         """Look for faces in one image [H, W, 3]; one seen before is not searched again."""
         shape = str(image.shape).encode()
-        digest = blake2b(np.ascontiguousarray(image), key=shape).digest()
+        digest = blake2b(np.ascontiguousarray(image).data, key=shape).digest()
         found = self._known.get(digest)
         if found is None:
             found = self._known[digest] = self._search(image)
