@@ -135,6 +135,7 @@ def _fits(value: Any, annotation: str) -> bool:
         "float": (int, float),
         "str": str,
         "bool": bool,
+        "list[int]": list,
         "None": type(None),
     }
     names = [name.strip() for name in annotation.split("|")]
@@ -142,6 +143,8 @@ def _fits(value: Any, annotation: str) -> bool:
         return True
     if isinstance(value, bool):
         return "bool" in names
+    if isinstance(value, list):
+        return "list[int]" in names and all(type(one) is int for one in value)
     return any(isinstance(value, plain[name]) for name in names if name != "bool")
 
 

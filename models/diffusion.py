@@ -23,6 +23,7 @@ EMBEDDED = Path(__file__).parent
 SCHEME = 1
 """Enters every fingerprint; raised when this code draws other pixels from the same request."""
 DTYPES = ("float32", "float16", "bfloat16")
+OFFLOADS = ("model", "sequential")
 INDEX = "model_index.json"
 TRUTH = "truth.json"
 _VARIANT = re.compile(r"[^.]+\.(?P<variant>[^.]+?)(-\d+-of-\d+)?\.safetensors")
@@ -36,8 +37,9 @@ def diffusion(
     variant: str | None = None,
     dtype: str = "float32",
     scheduler: str | None = None,
-    size: int | None = None,
+    size: int | list[int] | None = None,
     negative_prompt: str | None = None,
+    offload: str | None = None,
     device: str = "cpu",
 ) -> "DiffusionModel":
     """Any diffusers pipeline: a folder, a hub id, or embedded, such as portraits/unconditional.
@@ -51,8 +53,12 @@ def diffusion(
         variant: Which weight files to take, such as `fp16`.
         dtype: `float32`, `float16` or `bfloat16`; the half precisions need a GPU.
         scheduler: Class of diffusers that takes the place of the pipeline's own scheduler.
-        size: Height and width of images in pixels; the pipeline's own if not given.
+        size: Side of square images in pixels, or `[height, width]`; the pipeline's own if not
+            given.
         negative_prompt: What guidance leads away from; text-to-image only.
+        offload: For a GPU that does not hold the whole pipeline: what is moved there only while
+            it is needed, a `model` at a time (little slower), or layer by layer (`sequential`:
+            least memory, many times slower). Like the device no part of the fingerprint.
         device: Where to draw. It is not part of the fingerprint.
 
     Raises:
@@ -65,25 +71,32 @@ def diffusion(
         raise SpecError(unknown("dtype", dtype, DTYPES))
     if dtype != "float32" and device == "cpu":
         raise SpecError(f"dtype {dtype} needs a GPU; on this device draw in float32")
+    if offload is not None and offload not in OFFLOADS:
+        raise SpecError(unknown("offload", offload, OFFLOADS))
+    if offload is not None and device == "cpu":
+        raise SpecError(f"offload {offload} saves the memory of a GPU; on the CPU leave it out")
     folder = find(pipeline, revision=revision, variant=variant)
     check(folder)
     chosen = {
         "variant": variant,
         "dtype": dtype,
         "scheduler": scheduler,
-        "size": size,
+        "size": _size(size),
         "negative_prompt": negative_prompt,
     }
-    return DiffusionModel(folder, chosen, device)
+    return DiffusionModel(folder, chosen, device, offload)
 
 
 class DiffusionModel:
     """A pipeline that is loaded when it is first needed: a finished run never loads it."""
 
-    def __init__(self, folder: Path, chosen: Mapping[str, Any], device: str) -> None:
+    def __init__(
+        self, folder: Path, chosen: Mapping[str, Any], device: str, offload: str | None
+    ) -> None:
         self.folder = folder
         self.chosen = chosen
         self.device = device
+        self.offload = offload
         taken = _digests(folder, chosen["variant"])
         self.fingerprint = fingerprint(SCHEME, taken, sorted(chosen.items()))
 
@@ -94,14 +107,15 @@ class DiffusionModel:
         Raises:
             SpecError: an option does not fit this pipeline.
             InputError: the components do not fit together.
-            ResourceError: there is no such device.
+            ResourceError: there is no such device, or the pipeline does not fit into memory.
         """
         from models.loading import load  # heavy: torch and diffusers
         from models.pipeline import PipelineModel
 
         given = {name: self.chosen[name] for name in ("size", "negative_prompt")}
         loaded = {name: self.chosen[name] for name in ("variant", "dtype", "scheduler")}
-        return PipelineModel(load(self.folder, device=self.device, **loaded), **given)
+        pipe = load(self.folder, device=self.device, offload=self.offload, **loaded)
+        return PipelineModel(pipe, **given)
 
     @property
     def text_to_image(self) -> bool:
@@ -137,6 +151,16 @@ class DiffusionModel:
     def hooked(self, hookpoint: str, edit: Edit) -> AbstractContextManager[None]:
         """While the block runs, pass the output of `hookpoint` through `edit`."""
         return self.pipeline.hooked(hookpoint, edit)
+
+
+def _size(given: int | list[int] | None) -> int | list[int] | None:
+    """Return a size as the fingerprint knows it: squares by their side, however they are given."""
+    if given is None:
+        return None
+    sides = [given, given] if isinstance(given, int) else given
+    if len(sides) != 2 or min(sides) < 1:
+        raise SpecError(f"size: expected a side or [height, width] in pixels, got {given!r}")
+    return sides[0] if sides[0] == sides[1] else sides
 
 
 def find(pipeline: str, *, revision: str | None = None, variant: str | None = None) -> Path:

@@ -32,14 +32,14 @@ class PipelineModel:
         self,
         pipe: Any,
         *,
-        size: int | None = None,
+        size: int | Sequence[int] | None = None,
         negative_prompt: str | None = None,
     ) -> None:
         """Draw with a pipeline that is loaded.
 
         Args:
             pipe: Of diffusers.
-            size: Side of the images in pixels; its own if not given.
+            size: Side of square images in pixels, or height and width; its own if not given.
             negative_prompt: What guidance leads away from.
 
         Raises:
@@ -185,6 +185,9 @@ class PipelineModel:
         try:
             with _seeded(self.pipe.scheduler, generators):
                 drawn = self.pipe(**given, output_type="np")
+        except BaseException:
+            self.pipe.maybe_free_model_hooks()  # as at its end: what is offloaded leaves the GPU
+            raise
         finally:
             self._requests = ()
         pixels = np.asarray(drawn.images, np.float32)
@@ -194,14 +197,18 @@ class PipelineModel:
 
 
 def _options(
-    name: str, accepted: Collection[str], size: int | None, negative_prompt: str | None
+    name: str,
+    accepted: Collection[str],
+    size: int | Sequence[int] | None,
+    negative_prompt: str | None,
 ) -> dict[str, Any]:
     """Return what is handed to every call of a pipeline that accepts the arguments given."""
     given: dict[str, Any] = {}
     if size is not None:
         if not {"height", "width"} <= set(accepted):
             raise SpecError(f"option 'size': {name} draws in one size only")
-        given |= {"height": size, "width": size}
+        height, width = (size, size) if isinstance(size, int) else size
+        given |= {"height": height, "width": width}
     if negative_prompt is not None:
         if "negative_prompt" not in accepted:
             raise SpecError(f"option 'negative_prompt': {name} takes none")

@@ -18,7 +18,7 @@ from audit.errors import InputError, ResourceError, SpecError, unknown
 from audit.storage.weights import fingerprint, locate
 from audit.types import Images, Probabilities, Readings
 from probes import groups
-from probes.faces import FaceFinder, spread
+from probes.faces import FaceFinder, shared_finder, spread
 from probes.outcomes import settle
 
 FILES: Mapping[str, str] = {
@@ -184,4 +184,4 @@ def deepface(
             remedy=remedy,
             sha256=(sha256 or {}).get(attribute, ""),
         )
-    return DeepFaceProbe(folder, digests, FaceFinder(), groups.races(other), abstain, device)
+    return DeepFaceProbe(folder, digests, shared_finder(), groups.races(other), abstain, device)

@@ -13,7 +13,7 @@ import numpy as np
 from audit.storage.weights import fingerprint
 from audit.types import Images, Probabilities, Readings, State
 from probes import groups
-from probes.faces import FaceFinder, Finding
+from probes.faces import FaceFinder, Finding, shared_finder
 from probes.outcomes import settle
 
 
@@ -76,4 +76,4 @@ def dlib(*, abstain: float = 0.0) -> DlibProbe:
     Args:
         abstain: Below this P(gender) the probe declines; 0 reads every face.
     """
-    return DlibProbe(FaceFinder(), abstain)
+    return DlibProbe(shared_finder(), abstain)

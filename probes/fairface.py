@@ -18,7 +18,7 @@ from audit.images.batches import in_batches
 from audit.storage.weights import fingerprint, locate
 from audit.types import Images, Readings
 from probes import groups
-from probes.faces import FaceFinder, spread
+from probes.faces import FaceFinder, shared_finder, spread
 from probes.outcomes import settle, softmax
 
 RACES = (
@@ -155,4 +155,4 @@ def fairface(
         raise SpecError(f"fairface: races must be 4 or 7, got {races}")
     chosen = RACES if races == 7 else groups.races(other)
     path, digest = locate(weights, formats={".safetensors"}, remedy=REMEDY, sha256=sha256)
-    return FairFaceProbe(path, digest, FaceFinder(), chosen, abstain, device)
+    return FairFaceProbe(path, digest, shared_finder(), chosen, abstain, device)

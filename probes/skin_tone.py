@@ -13,7 +13,7 @@ import numpy.typing as npt
 from audit.errors import SpecError, unknown
 from audit.storage.weights import fingerprint
 from audit.types import Floats, Images, Probabilities, Readings, State
-from probes.faces import FaceFinder, spread
+from probes.faces import FaceFinder, shared_finder, spread
 from probes.outcomes import settle
 
 MONK_RGB = (
@@ -144,4 +144,4 @@ def skin_tone(*, region: str = "face", farthest: float = 20.0) -> SkinToneProbe:
     """
     if region not in ("face", "center"):
         raise SpecError(f"skin-tone: {unknown('region', region, ('face', 'center'))}")
-    return SkinToneProbe(FaceFinder() if region == "face" else None, farthest)
+    return SkinToneProbe(shared_finder() if region == "face" else None, farthest)

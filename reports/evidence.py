@@ -105,7 +105,7 @@ def _latents(
         )
         for latent, effect in list(pairs)[:TOP]:
             found = about.get((class_, latent), {})
-            heat = _grid(found.get("positions", ()))
+            heat = _grid(found.get("positions", ()), proof.get("grid"))
             pictures = []
             for shot in found.get("images", ())[:EXAMPLES] if folder else ():
                 source = thumbnails.heated(f"{folder}/{int(shot['image']):05d}.png", heat)
@@ -121,12 +121,17 @@ def _alternative(latent: int, shot: Mapping[str, Any]) -> str:
     )
 
 
-def _grid(positions: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Return activations by position as a square grid; None where they do not form one."""
-    side = int(len(positions) ** 0.5)
-    if not side or side * side != len(positions):
+def _grid(
+    positions: Sequence[float], shape: Sequence[int] | None
+) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Return activations by position as a grid; None where they do not form one.
+
+    Evidence of older runs does not say its shape: it was of square images.
+    """
+    height, width = shape or [int(len(positions) ** 0.5)] * 2
+    if not height or height * width != len(positions):
         return None
-    return np.asarray(positions, float).reshape(side, side)
+    return np.asarray(positions, float).reshape(height, width)
 
 
 def _health(proof: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError
+from audit.features.evidence import grid
 from audit.types import Model, Request, State
 from models.diffusion import diffusion
 
@@ -232,6 +233,27 @@ def test_size_and_negative_prompt_reach_the_pipeline(pipelines):
     model = diffusion(**given)
     assert model.generate(requests(2)).images.shape == (2, 24, 24, 3)
     assert model.fingerprint != diffusion(pipeline=given["pipeline"], size=24).fingerprint
+
+
+def test_an_image_may_be_a_rectangle(pipelines):
+    model = diffusion(pipeline=str(pipelines["sd"]), size=[16, 24])
+    shapes = []
+    with model.hooked("mid_block", lambda x, moment: shapes.append(tuple(x.shape[2:])) or x):
+        assert model.generate(requests(2)).images.shape == (2, 16, 24, 3)
+    assert len(set(shapes)) == 1
+    assert grid((16, *shapes[0]), (16, 24)) == list(shapes[0])
+    prints = [
+        diffusion(pipeline=str(pipelines["sd"]), size=size).fingerprint
+        for size in ([16, 24], [24, 16], [24, 24], 24, None)
+    ]
+    assert prints[2] == prints[3], "a square is a square"
+    assert len(set(prints)) == 4
+
+
+@pytest.mark.parametrize("size", [[], [16], [16, 24, 3], [16, 0], 0])
+def test_a_size_is_a_side_or_two(pipelines, size):
+    with pytest.raises(SpecError, match=r"size: expected a side or \[height, width\]"):
+        diffusion(pipeline=str(pipelines["sd"]), size=size)
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,7 @@ def test_evidence_is_plain_and_complete(found):
     assert best["auc"] > 0.8
     assert len(best["steps"]) == STEPS
     assert len(best["positions"]) == 16
+    assert evidence["grid"] == [4, 4]
     assert len(best["images"]) == 6
     assert [dose["scale"] for dose in evidence["doses"]] == [1, 2, 4]
     assert all(np.sum(dose["counts"]) == 40 for dose in evidence["doses"])

@@ -7,12 +7,14 @@ import sys
 import numpy as np
 import pytest
 import tiny_weights
+from PIL import Image
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError
+from audit.measuring import error_cards
 from audit.registry import build
 from audit.storage.weights import locate
 from audit.types import State
-from probes import groups
+from probes import faces, groups
 from probes.clip import clip
 from probes.constant import constant
 from probes.deepface import deepface
@@ -74,8 +76,6 @@ def test_no_face_is_an_outcome_and_not_a_guess():
 
 def side_by_side(left, right):
     """Two portraits on one canvas [256, 512, 3], each enlarged to so many pixels."""
-    from PIL import Image
-
     canvas = Image.new("RGB", (512, 256), (90, 90, 90))
     for image, side, x in ((FACES[2], left, 0), (FACES[1], right, 256)):
         canvas.paste(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC), (x, 0))
@@ -94,6 +94,90 @@ def test_the_clearly_largest_of_two_faces_is_read():
     assert len(finding.faces) == 2
     assert finding.state is State.OK
     assert finding.faces[0][0] < 256  # the left, larger one
+
+
+class Detector:
+    """dlib's own, that notes the shorter side of what it searches."""
+
+    def __init__(self, monkeypatch):
+        self.own, self.searched = faces._detector(), []
+        monkeypatch.setattr(faces, "_detector", lambda: self)
+
+    def __call__(self, picture):
+        self.searched.append(min(picture.shape[:2]))
+        return self.own(picture)
+
+
+def large(side):
+    """A portrait of `side` pixels in the upper left of a canvas [1024, 1200, 3]."""
+    canvas = Image.new("RGB", (1200, 1024), (90, 90, 90))
+    face = Image.fromarray(FACES[2]).resize((side, side), Image.Resampling.BICUBIC)
+    canvas.paste(face, (0, 0))
+    return np.asarray(canvas)
+
+
+def test_a_large_image_is_searched_at_512_pixels_and_read_at_its_own(monkeypatch):
+    image, detector = large(1024), Detector(monkeypatch)
+    finding = FaceFinder().find(image)
+    assert detector.searched == [512]
+    (at_once,) = detector.own(image)
+    wanted = (at_once.left(), at_once.top(), at_once.right(), at_once.bottom())
+    assert np.abs(np.subtract(finding.faces[0], wanted)).max() < 0.1 * at_once.width()
+    assert len(finding.faces) == 1
+    np.testing.assert_array_equal(finding.picture, image)
+
+
+def test_a_face_that_is_small_in_a_large_image_is_found_at_its_own_size(monkeypatch):
+    detector = Detector(monkeypatch)
+    finding = FaceFinder().find(large(160))
+    assert detector.searched == [512, 1024]
+    assert len(finding.faces) == 1
+
+
+@pytest.mark.parametrize(
+    ("side", "searched"), [(64, [192]), (200, [200]), (512, [512]), (513, [512])]
+)
+def test_up_to_512_pixels_an_image_is_searched_as_it_is_or_enlarged(monkeypatch, side, searched):
+    detector = Detector(monkeypatch)
+    image = Image.fromarray(FACES[2]).resize((side, side), Image.Resampling.BICUBIC)
+    finding = FaceFinder().find(np.asarray(image))
+    assert detector.searched == searched
+    if side <= 512:
+        (box,) = detector.own(finding.picture)
+        assert finding.faces == ((box.left(), box.top(), box.right(), box.bottom()),)
+
+
+def test_boxes_are_mapped_edge_to_edge():
+    assert faces._scaled((0, 10, 511, 19), (512, 300), (1024, 900)) == (0, 30, 1023, 59)
+
+
+def test_probes_that_read_the_same_images_search_them_once(monkeypatch):
+    faces.shared_finder.cache_clear()
+    detector = Detector(monkeypatch)
+    alone = FaceFinder().find(FACES[0]).faces
+    detector.searched.clear()
+    probes = dlib(), dlib(abstain=0.9), skin_tone()
+    readings = [probe.read(FACES) for probe in probes]
+    assert detector.searched == [192] * 4
+    assert probes[0].finder.find(FACES[0]).faces == alone
+    assert [one.faces.tolist() for one in readings] == [[1] * 4] * 3
+    changed = FACES[:1].copy()
+    changed[0, 0, 0, 0] ^= 1
+    probes[1].read(changed)
+    assert len(detector.searched) == 5
+
+
+def test_what_is_remembered_of_images_is_bounded(monkeypatch):
+    monkeypatch.setattr(faces, "KEPT", 2)
+    detector, finder = Detector(monkeypatch), FaceFinder()
+    for image in (*FACES, FACES[3], FACES[0]):
+        finder.find(image)
+    assert len(detector.searched) == 5
+
+
+def test_the_card_that_is_shipped_is_of_the_probe_as_it_is():
+    card = error_cards.find("dlib", dlib().fingerprint)
+    assert not isinstance(card, str), card
 
 
 def test_an_unsure_reading_is_declined_by_the_threshold():

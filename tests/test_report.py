@@ -17,7 +17,7 @@ from audit.errors import InputError
 from audit.storage import results_file
 from audit.storage.results import Results
 from reports.cards import cards
-from reports.evidence import evidence
+from reports.evidence import _grid, evidence
 from reports.render import render
 from reports.source import Source
 from reports.thumbnails import Thumbnails
@@ -424,3 +424,13 @@ def test_an_arm_that_is_no_closer_to_the_target_is_not_called_the_closest(tmp_pa
     (card,) = cards(Source.open(run))
     assert "No arm is shown to be closer to the target." in card.lines
     assert "Closest" not in card.text
+
+
+def test_heat_is_laid_out_as_the_activation_was_and_of_old_evidence_as_a_square():
+    wide = _grid([0, 1, 2, 3, 4, 5], [2, 3])
+    assert wide.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert _grid([0, 1, 2, 3], [1, 4]).tolist() == [[0, 1, 2, 3]]
+    assert _grid([0, 1, 2, 3], None).tolist() == [[0, 1], [2, 3]]
+    assert _grid([0, 1, 2], None) is None
+    assert _grid([], None) is None
+    assert _grid([0, 1, 2, 3, 4], [2, 2]) is None

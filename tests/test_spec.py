@@ -392,7 +392,15 @@ MISTAKES = [
         {"portraits__mitigations": [{"name": "none", "strength": 3}]},
         "mitigations[0].strength: unknown option 'strength' (known: as, features, name)",
     ),
-    ({"models__faces__size": "big"}, "models.faces.size: expected int | None, got 'big'"),
+    (
+        {"models__faces__size": "big"},
+        "models.faces.size: expected int | list[int] | None, got 'big'",
+    ),
+    (
+        {"models__faces__size": [512, "big"]},
+        "models.faces.size: expected int | list[int] | None, got [512, 'big']",
+    ),
+    ({"models__faces__steps": [5]}, "models.faces.steps: "),
     ({"models__faces": {"steps": 3}}, "models.faces: option 'pipeline' is required"),
     # sources
     (

@@ -16,6 +16,7 @@ from audit.features.semantic_guidance import Strengths, guidance
 from audit.images.assignment import Assignment
 from audit.mitigations.adapter import adapter
 from audit.mitigations.fair_guidance import FairGuidance, fair_guidance
+from audit.mitigations.none import none
 from audit.mitigations.rejection import rejection
 from audit.mitigations.share_search import ShareSearch
 from audit.mitigations.uce import uce
@@ -356,6 +357,67 @@ def test_lora_weights_act_while_applied_and_leave_the_model_as_it_was(sd, tmp_pa
         assert not np.array_equal(model.generate(requests()).images, plain)
     with adapter(path=str(folder), scale=0.0).applied(sd) as model:
         np.testing.assert_array_equal(model.generate(requests()).images, plain)
+
+
+def modules(sd):
+    parts = (sd.pipeline.pipe.unet, sd.pipeline.pipe.text_encoder)
+    return [named for part in parts for named in part.named_modules()]
+
+
+def test_lora_weights_are_fitted_in_once_and_draw_what_diffusers_draws(sd, tmp_path, monkeypatch):
+    pipe, folder = sd.pipeline.pipe, tiny_weights.lora(sd.pipeline.pipe.unet, tmp_path / "lora")
+    pipe.load_lora_weights(folder, adapter_name="own")
+    pipe.set_adapters(["own"], adapter_weights=[0.7])
+    wanted = sd.generate(requests()).images
+    pipe.unload_lora_weights()
+
+    loads, load = [], type(pipe).load_lora_weights
+
+    def counted(self, *args, **given):
+        loads.append(1)
+        load(self, *args, **given)
+
+    monkeypatch.setattr(type(pipe), "load_lora_weights", counted)
+    mitigation = adapter(path=str(folder), scale=0.7)
+    for _ in range(3):
+        with mitigation.applied(sd) as model:
+            np.testing.assert_array_equal(model.generate(requests()).images, wanted)
+    assert len(loads) == 1
+
+
+def test_between_batches_nothing_of_an_adapter_is_in_the_model(sd, tmp_path):
+    folder = tiny_weights.lora(sd.pipeline.pipe.unet, tmp_path / "lora")
+    one, other = (adapter(path=str(folder), scale=scale) for scale in (1.0, 0.3))
+    edit = uce(concepts=["nurse"], target=EVEN, words=WORDS, alphas={"nurse": {"man": 0.8}})
+    before, own = weights(sd), modules(sd)
+
+    def drawn(mitigation):
+        with mitigation.applied(sd) as model:
+            return model.generate(requests()).images
+
+    first = [drawn(mitigation) for mitigation in (none(), edit, one, other)]
+    assert len({images.tobytes() for images in first}) == 4
+    for _ in range(2):
+        for wanted, mitigation in zip(first, (none(), edit, one, other), strict=True):
+            np.testing.assert_array_equal(drawn(mitigation), wanted)
+            assert unchanged(sd, before)
+            assert all(a is b for (_, a), (_, b) in zip(modules(sd), own, strict=True))
+            assert not hasattr(sd.pipeline.pipe.unet, "peft_config")
+    with pytest.raises(ZeroDivisionError), one.applied(sd):
+        raise ZeroDivisionError
+    assert unchanged(sd, before)
+
+
+def test_an_adapter_is_fitted_to_each_model_that_it_is_applied_to(sd, pipelines, tmp_path):
+    folder = tiny_weights.lora(sd.pipeline.pipe.unet, tmp_path / "lora")
+    mitigation, again = adapter(path=str(folder)), diffusion(pipeline=str(pipelines["sd"]))
+    images = []
+    for model in (sd, again, sd):
+        with mitigation.applied(model):
+            images.append(model.generate(requests()).images)
+    plain = sd.generate(requests()).images
+    assert all(np.array_equal(one, images[0]) for one in images)
+    assert not np.array_equal(plain, images[0])
 
 
 def test_a_textual_inversion_brings_its_token_into_the_prompt(sd, tmp_path):

@@ -140,7 +140,7 @@ def _in_store(spec: "Spec", name: str, store: Path | None) -> int:
 
     benchmark = spec.benchmarks[name]
     blobs = Blobs(store or default_root(spec.folder))
-    supply = Supply(spec, benchmark, "cpu")
+    supply = Supply(spec, benchmark)
     there = 0
     for component in benchmark.mitigations if benchmark.model else ():
         if component.features is None and benchmark.model:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from audit.features import h_classifier
 from audit.features.dissection import Dissection
-from audit.features.evidence import Tally, best_latents, describe
+from audit.features.evidence import Tally, best_latents, describe, grid
 from audit.features.h_classifier import HClassifier
 from audit.features.recorded import SECOND_SEED, Recorded, held_out, left_out
 from audit.features.recording import Recording
@@ -77,6 +77,7 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
         "sae": {**sae.config, **recorded.health},
         "h_classifier": {"accuracy": list(heads.accuracy), "chance": 1 / len(classes)},
         "latents": latents,
+        "grid": grid(recording.file.shape[2:], recorded.images.shape[1:]),
         "best": best_latents(tally.by_image, labels, tests, classes),
     }
     if recorded.second is not None:

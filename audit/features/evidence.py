@@ -104,6 +104,27 @@ def describe(
     return described
 
 
+def grid(activation: Sequence[int], image: Sequence[int]) -> list[int] | None:
+    """Return height and width of the positions of an activation; None where they are no grid.
+
+    A transformer hands on a row of positions, which are patches of the image in reading order.
+
+    Args:
+        activation: Shape of one, (C, H, W) or (P, C).
+        image: Shape of the image that is drawn, (H, W, ...).
+
+    >>> grid((64, 8, 12), (512, 768, 3)), grid((96, 64), (512, 768, 3)), grid((97, 64), (512, 768))
+    ([8, 12], [8, 12], None)
+    """
+    if len(activation) == 3:
+        return [int(side) for side in activation[1:]]
+    height, width = image[:2]
+    rows = max(1, round((activation[0] * height / width) ** 0.5))
+    columns = activation[0] // rows
+    square = rows * columns == activation[0] and rows * width == columns * height
+    return [rows, columns] if square else None
+
+
 def auc(scores: Floats, positive: npt.NDArray[np.bool_]) -> float | None:
     """Return P(a positive scores above a negative), ties counted half; None without both.
 

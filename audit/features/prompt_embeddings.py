@@ -59,7 +59,8 @@ def embed(pipe: Any, texts: Sequence[str]) -> Embedded:
         length = len(pipe.tokenizer(text).input_ids)
         if not 2 < length <= most:
             raise SpecError(f"{text!r} has {length - 2} tokens; the model reads 1 to {most - 2}")
-        prompt, _ = pipe.encode_prompt([text], pipe.device, 1, False)
+        # Where the pipeline itself would; its `device` is where offloaded weights wait.
+        prompt, _ = pipe.encode_prompt([text], pipe._execution_device, 1, False)
         tokens.append(prompt.float().cpu())
         ends.append(length - 1)
     return Embedded(torch.cat(tokens), torch.tensor(ends))

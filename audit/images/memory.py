@@ -41,8 +41,8 @@ def halved(size: int, error: Exception) -> int:
     """
     if size == 1:
         raise ResourceError(
-            "one image does not fit into memory; draw smaller images, in half precision, or"
-            " on another device"
+            "one image does not fit into memory; draw smaller images, in half precision, with"
+            " `offload`, or on another device"
         ) from error
     gc.collect()
     if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_available():

@@ -5,12 +5,13 @@ arXiv:2311.07604), concept sliders, learned inclusive tokens. Loading and unload
 own; what is read is safetensors alone.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError
 from audit.images.rewriting import RewritingModel
@@ -23,15 +24,22 @@ REMEDY = "an adapter is one .safetensors file, as diffusers' training scripts sa
 DOES_NOT_FIT = (ValueError, RuntimeError, KeyError, IndexError, AttributeError, TypeError)
 """What diffusers and peft raise where tensors do not fit the model."""
 
+Modules = dict[tuple[nn.Module, str], nn.Module]
+"""By the place where they stand: their parent, and their name in it."""
+Inserted = Callable[[], AbstractContextManager[str | None]]
+"""Has the adapter in its pipeline while it is entered; gives the token that it brings, if any."""
+
 
 class Adapter:
-    """Loads an adapter while it is applied."""
+    """Has an adapter in the model while it is applied; it is read and fitted in once."""
 
     def __init__(self, path: Path, sha256: str, scale: float, prompt: str) -> None:
         self.path = path
         self.scale = scale
         self.prompt = prompt
         self.fingerprint = fingerprint("adapter", sha256, scale, prompt)
+        self._fitted: tuple[Any, Inserted] | None = None
+        """The pipeline that the adapter was last fitted to, and what inserts it there."""
 
     @contextmanager
     def applied(self, model: Model) -> Iterator[Model]:
@@ -41,6 +49,20 @@ class Adapter:
             SpecError: pipelines of this kind take no such adapter.
             InputError: the tensors are no adapter, or none of this model.
         """
+        pipe: Any = getattr(getattr(model, "pipeline", None), "pipe", None)
+        if self._fitted is None or self._fitted[0] is not pipe:
+            self._fitted = pipe, self._fit(model, pipe)
+        with self._fitted[1]() as token:
+            if token is None:
+                yield model
+            else:
+                yield RewritingModel(
+                    model,
+                    lambda request: self.prompt.format(prompt=request.prompt, token=token),
+                )
+
+    def _fit(self, model: Model, pipe: Any) -> Inserted:
+        """Read the adapter, and return what inserts it into the pipeline; nothing is there yet."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -50,42 +72,37 @@ class Adapter:
             raise InputError(f"{self.path}: damaged weights: {error}") from error
         lora = any("lora" in name for name in tensors)
         loader = "load_lora_weights" if lora else "load_textual_inversion"
-        pipe: Any = getattr(getattr(model, "pipeline", None), "pipe", None)
         if not model.text_to_image or not hasattr(pipe, loader):
             kind = "LoRA weights" if lora else "a textual inversion"
             raise SpecError(f"adapter: this model is no text-to-image pipeline that takes {kind}")
         if lora:
-            with self._weights(pipe, tensors):
-                yield model
-        else:
-            with self._token(pipe, tensors) as token:
-                yield RewritingModel(
-                    model,
-                    lambda request: self.prompt.format(prompt=request.prompt, token=token),
-                )
-
-    @contextmanager
-    def _weights(self, pipe: Any, tensors: dict[str, Tensor]) -> Iterator[None]:
-        try:
-            try:
-                pipe.load_lora_weights(tensors, adapter_name=NAME)
-                pipe.set_adapters([NAME], adapter_weights=[self.scale])
-            except DOES_NOT_FIT as error:
-                raise self._misfit(error) from error
-            yield
-        finally:
-            pipe.unload_lora_weights()
-
-    @contextmanager
-    def _token(self, pipe: Any, tensors: dict[str, Tensor]) -> Iterator[str]:
+            return partial(_in_place, self._layers(pipe, tensors))
         if len(tensors) != 1:
             raise InputError(
                 f"{self.path}: neither LoRA weights nor one token of a textual inversion"
             )
-        (token,) = tensors
-        token = token if token.startswith("<") else f"<{token}>"
+        return partial(self._token, pipe, *tensors.items())
+
+    def _layers(self, pipe: Any, tensors: dict[str, Tensor]) -> Modules:
+        """Return the layers with LoRA weights that take the places of the pipeline's own."""
+        own = _modules(pipe)
         try:
-            vectors = next(iter(tensors.values()))
+            pipe.load_lora_weights(tensors, adapter_name=NAME)
+            pipe.set_adapters([NAME], adapter_weights=[self.scale])
+            return {at: new for at, new in _modules(pipe).items() if own.get(at, new) is not new}
+        except DOES_NOT_FIT as error:
+            raise self._misfit(error) from error
+        finally:
+            _put(own)
+            pipe.unload_lora_weights()  # what diffusers notes of an adapter beside its layers
+
+    @contextmanager
+    def _token(self, pipe: Any, named: tuple[str, Tensor]) -> Iterator[str]:
+        name, vectors = named
+        token = name if name.startswith("<") else f"<{name}>"
+        if pipe.text_encoder.get_input_embeddings().weight.is_meta:
+            raise SpecError("adapter: no token joins under `offload: sequential`: say `model`")
+        try:
             pipe.load_textual_inversion({token: self.scale * vectors}, token=token)
         except DOES_NOT_FIT as error:
             raise self._misfit(error) from error
@@ -97,6 +114,35 @@ class Adapter:
     def _misfit(self, error: Exception) -> InputError:
         reason = str(error).strip().partition("\n")[0]
         return InputError(f"{self.path}: does not fit this model: {reason}")
+
+
+def _modules(pipe: Any) -> Modules:
+    """Return every module of the parts of a pipeline that take LoRA weights, by its place."""
+    parts = [getattr(pipe, name, None) for name in pipe._lora_loadable_modules]
+    return {
+        (parent, name): child
+        for part in parts
+        if part is not None
+        for parent in part.modules()
+        for name, child in parent._modules.items()
+        if child is not None
+    }
+
+
+def _put(modules: Modules) -> None:
+    for (parent, name), module in modules.items():
+        setattr(parent, name, module)
+
+
+@contextmanager
+def _in_place(modules: Modules) -> Iterator[None]:
+    """Let modules take the places of others while the block runs."""
+    own = {(parent, name): getattr(parent, name) for parent, name in modules}
+    try:
+        _put(modules)
+        yield
+    finally:
+        _put(own)
 
 
 def adapter(*, path: str, scale: float = 1.0, prompt: str = "{prompt} {token}") -> Adapter:

@@ -225,4 +225,6 @@ def _layers(pipe: Any) -> dict[str, Any]:
     found = cross_attention(pipe.unet, pipe.text_encoder.config.hidden_size)
     if not found:
         raise SpecError("uce edits cross-attention, and this U-Net has none of the usual names")
+    if any(layer.weight.is_meta for layer in found.values()):
+        raise SpecError("uce edits weights, which `offload: sequential` hides: say `model`")
     return found

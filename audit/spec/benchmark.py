@@ -31,7 +31,8 @@ class ModelSpec(Component):
     """A model to audit; what is not named here goes to the plugin's factory as an option."""
 
     name: str = "diffusers"
-    """The model plugin: `diffusers` takes `pipeline`, `revision`, `dtype`, `scheduler`, `size`."""
+    """The model plugin: `diffusers` takes `pipeline`, `revision`, `dtype`, `scheduler`, `size`,
+    `offload` and more."""
     steps: Count = 50
     """Sampling steps."""
     guidance_scale: float = Field(default=7.5, ge=0)
