@@ -181,7 +181,7 @@ def test_the_image_stream_of_flux_is_edited():
 
 
 def test_steps_whose_timesteps_bfloat16_rounds_to_the_same_are_told_apart():
-    """Flux rounds and divides them in bfloat16: between 992 and 1000 there are two numbers."""
+    """Flux rounds and divides them in bfloat16, whose numbers below 1000 are 4 apart."""
 
     class Half(Flux):
         def encode_prompt(self, prompt, **_):
