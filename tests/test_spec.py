@@ -34,7 +34,7 @@ def test_a_valid_spec_has_its_defaults_written_out(tmp_path):
     assert portraits.target_of("gender") == {"woman": 0.5, "man": 0.5}
     assert portraits.target_of("age") == dict.fromkeys(("young", "adult", "old"), 1 / 3)
     assert spec.benchmarks["occupations"].mitigations[0].label == "none"
-    assert spec.features["gender_set"].hookpoint == "mid_block"
+    assert spec.features["gender_set"].hookpoint is None, "which the model knows"
     assert (portraits.seed, portraits.seed_scheme) == (0, "per_prompt")
     assert portraits.statistics.level == 0.95
 
