@@ -392,6 +392,34 @@ MISTAKES = [
         {"portraits__mitigations": [{"name": "none", "strength": 3}]},
         "mitigations[0].strength: unknown option 'strength' (known: as, features, name)",
     ),
+    (
+        {
+            "portraits__mitigations": [
+                {"name": "steer", "features": "gender_set", "mode": "mutliply"}
+            ]
+        },
+        "mitigations[0].mode: unknown mode 'mutliply'; did you mean 'multiply'? (known: add, as",
+    ),
+    (
+        {"portraits__mitigations": [{"name": "steer", "features": "gender_set", "draw": 3}]},
+        "mitigations[0].draw: expected 'image' | 'batch', got 3",
+    ),
+    (
+        {"portraits__mitigations": [{"name": "steer", "features": "gender_set", "scale": "much"}]},
+        "scale: expected float | 'auto' | Mapping[str, float], got 'much'",
+    ),
+    (
+        {
+            "portraits__mitigations": [
+                {"name": "steer", "features": "gender_set", "scale": {"woman": "x", "man": 1}}
+            ]
+        },
+        "scale: expected float | 'auto' | Mapping[str, float], got {'woman': 'x', 'man': 1}",
+    ),
+    (
+        {"portraits__mitigations": [{"name": "steer", "features": "gender_set", "positions": 3}]},
+        "positions: expected Sequence[int] | None, got 3",
+    ),
     ({"models__faces__size": "big"}, "models.faces.size: expected int | None, got 'big'"),
     ({"models__faces": {"steps": 3}}, "models.faces: option 'pipeline' is required"),
     # sources
