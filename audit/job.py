@@ -192,7 +192,6 @@ class Job:
         requests = limited(plan(self.benchmark).requests, self.limit)
         assert self.benchmark.model is not None, "the rules of a benchmark see to it"
         model = self.supply.model(self.benchmark.model)
-        self.arms.check()
         judges = {reader.name: reader.probe for reader in self.readers}
         for component in self.benchmark.mitigations:
             arm = Arm(component.label, model, self.arms.mitigation(component))

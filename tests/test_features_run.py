@@ -142,6 +142,7 @@ def test_what_cannot_be_right_is_refused_before_anything_is_drawn(
     with pytest.raises(SpecError) as refused:
         run(spec, "planted", out=tmp_path / "runs", store=tmp_path / "store", device="cpu")
     assert says in str(refused.value)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_options_of_a_control_are_refused_as_early(tmp_path, monkeypatch):
