@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audit.errors import SpecError
 from audit.images.drawing import BATCH_SIZE
 from audit.measuring.guides import warn_guided
 from audit.progress import Progress, Silent
@@ -39,11 +41,39 @@ class Arms:
         """The mitigations that need no feature set, by arm.
 
         They are built before anything is drawn, so that an option of the last arm is refused
-        before hours go into the first.
+        before hours go into the first; `check` does so for the others.
         """
         benchmark = self.supply.benchmark
         arms = benchmark.mitigations if benchmark.model else ()
         return {arm.label: self._built(arm) for arm in arms if arm.features is None}
+
+    def check(self) -> None:
+        """See that every feature set can be looked for, and that the arms that use it can be made.
+
+        It comes before anything is drawn, and draws nothing: a model has to be loaded to tell its
+        hookpoints. What a mitigation refuses only when it sees what was found comes later.
+
+        Raises:
+            SpecError: a feature set asks for what there is not, or a mitigation refuses its
+                options.
+        """
+        for arm in self.supply.benchmark.mitigations:
+            if arm.features is not None:
+                self._check(arm, arm.features)
+
+    def _check(self, arm: ArmSpec, name: str) -> None:
+        from audit.features.prospect import NotFoundYetError, prospect
+        from audit.features.study import placed  # heavy: torch
+
+        wanted = self._features(name)
+        model, probe = self.supply.model(wanted.model), self.supply.probe(wanted.probe)
+        try:
+            known = prospect(model, probe, placed(model, probe, wanted))
+        except SpecError as error:
+            raise SpecError(f"features.{name}: {error}") from error
+        # A TypeError is for what will be a dataclass, and is none yet.
+        with suppress(NotFoundYetError, TypeError):
+            self._built(arm, features=known)
 
     def mitigation(self, arm: ArmSpec) -> Mitigation:
         """Return the mitigation of an arm, for which a feature set may have to be found."""

@@ -120,32 +120,71 @@ def mistakes(
     for name, value in given.items():
         if name not in known:
             wrong[name] = unknown("option", name, {*known, *beside})
-        elif not _fits(value, known[name].annotation):
-            wrong[name] = f"expected {known[name].annotation}, got {value!r}"
+        elif said := _misfit(name, value, known[name].annotation):
+            wrong[name] = said
     for name, option in known.items():
         if option.required and name not in given:
             wrong[name] = f"option {name!r} is required"
     return wrong
 
 
-def _fits(value: Any, annotation: str) -> bool:
-    """Whether a value suits an annotation of plain types; others are left to the factory."""
+def _misfit(name: str, value: Any, annotation: str) -> str | None:
+    """Say how the value of an option does not suit its annotation; nothing if it does."""
+    kind = ast.parse(annotation or "Any", mode="eval").body
+    if _suits(value, kind):
+        return None
+    choices = [_choices(member) for member in _members(kind)]
+    if isinstance(value, str) and all(choices):
+        return unknown(name, value, (str(one) for some in choices for one in some))
+    written = (
+        " | ".join(map(repr, some)) or ast.unparse(member)
+        for member, some in zip(_members(kind), choices, strict=True)
+    )
+    return f"expected {' | '.join(written)}, got {value!r}"
+
+
+def _members(kind: ast.expr) -> list[ast.expr]:
+    """Return the members of a union; of another type, itself."""
+    if isinstance(kind, ast.BinOp):
+        return [*_members(kind.left), *_members(kind.right)]
+    return [kind]
+
+
+def _choices(kind: ast.expr) -> tuple[Any, ...]:
+    """Return the values of a `Literal`; none of another type."""
+    if not isinstance(kind, ast.Subscript) or ast.unparse(kind.value) != "Literal":
+        return ()
+    found = ast.literal_eval(kind.slice)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _suits(value: Any, kind: ast.expr) -> bool:
+    """Whether a value is of a plain type, of choices, or a list or a mapping of such.
+
+    Any other type is left to the factory.
+    """
+    if isinstance(kind, ast.BinOp):
+        return any(_suits(value, member) for member in _members(kind))
+    if choices := _choices(kind):
+        return any(type(value) is type(one) and value == one for one in choices)
+    match kind:
+        case ast.Subscript(ast.Name("Sequence" | "list"), one):
+            return isinstance(value, list | tuple) and all(_suits(v, one) for v in value)
+        case ast.Subscript(ast.Name("Mapping"), ast.Tuple([key, one])):
+            return isinstance(value, Mapping) and all(
+                _suits(k, key) and _suits(v, one) for k, v in value.items()
+            )
     plain: dict[str, Any] = {
         "int": int,
         "float": (int, float),
         "str": str,
         "bool": bool,
-        "list[int]": list,
         "None": type(None),
     }
-    names = [name.strip() for name in annotation.split("|")]
-    if not all(name in plain for name in names):
-        return True
+    name = ast.unparse(kind)
     if isinstance(value, bool):
-        return "bool" in names
-    if isinstance(value, list):
-        return "list[int]" in names and all(type(one) is int for one in value)
-    return any(isinstance(value, plain[name]) for name in names if name != "bool")
+        return name == "bool" or name not in plain
+    return name not in plain or isinstance(value, plain[name])
 
 
 def build(kind: str, name: str, **given: Any) -> Any:

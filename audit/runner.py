@@ -160,6 +160,7 @@ def _finish(job: Job, path: Path) -> Run:
         if job.strict and MIXED_DRAWING in codes:
             raise InputError(f"{path}: {codes[MIXED_DRAWING]}")
         return done
+    job.arms.check()
     atomic.folder(job.store.root)
     manifest = {
         "benchmark": job.name,

@@ -100,33 +100,27 @@ class PipelineModel:
         if hookpoint not in self.hookpoints:
             raise SpecError(unknown("hookpoint", hookpoint, self.hookpoints))
         signature = inspect.signature(self.denoiser.forward)
-        timestep, calls, batch = 0.0, 0, self._requests
+        moment, calls = Moment(0, 0, 0.0, self._requests), 0
 
-        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            nonlocal timestep, calls, batch
-            calls, batch = (calls if batch is self._requests else 0) + 1, self._requests
-            if calls > len(self.pipe.scheduler.timesteps):
-                raise SpecError(
-                    f"{type(self.pipe).__name__} calls its denoiser more than once a step, and"
-                    " which call is the conditional one is not known: it cannot be edited"
-                )
-            called = signature.bind(*args, **kwargs).arguments["timestep"]
-            timestep = float(torch.as_tensor(called).flatten()[0])
+        def note(module: nn.Module, args: tuple[Any, ...]) -> None:
+            nonlocal moment, calls
+            calls = calls + 1 if moment.requests is self._requests else 1
+            moment = self._moment(calls)
 
         def replace(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             x, put = stream(output)
-            edited = self._edit(x, edit, timestep)
+            edited = self._edit(x, edit, moment)
             return output if edited is x else put(edited)
 
         def prompted(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             called = signature.bind(*args, **kwargs)
-            called.arguments[TEXT] = self._edit(called.arguments[TEXT], edit, timestep)
+            called.arguments[TEXT] = self._edit(called.arguments[TEXT], edit, moment)
             return called.args, called.kwargs
 
         handles = []
         try:
             before = self.denoiser.register_forward_pre_hook
-            handles.append(before(note, with_kwargs=True))
+            handles.append(before(note))
             if hookpoint == TEXT:
                 handles.append(before(prompted, with_kwargs=True))
             else:
@@ -137,32 +131,38 @@ class PipelineModel:
             for handle in handles:
                 handle.remove()
 
-    def _edit(self, x: Tensor, edit: Edit, timestep: float) -> Tensor:
+    def _edit(self, x: Tensor, edit: Edit, moment: Moment) -> Tensor:
         """Edit the conditional rows; return `x` itself where the edit changed nothing."""
         n = len(self._requests)
         if len(x) not in (n, 2 * n):
             raise InputError(f"the hookpoint gave {len(x)} rows for {n} images")
         # Every pipeline of diffusers that guides in one call stacks [unconditional, conditional].
         rows = x[-n:]
-        step, steps = self._place(timestep)
-        edited = edit(rows, Moment(step, steps, timestep, self._requests))
+        edited = edit(rows, moment)
         if edited is rows:
             return x
         if edited.shape != rows.shape:
             raise InputError(f"an edit made {tuple(edited.shape)} of {tuple(rows.shape)}")
         return torch.cat([x[:-n], edited.to(x.dtype)])
 
-    def _place(self, timestep: float) -> tuple[int, int]:
-        """Return the sampling step that a timestep belongs to, and how many there are.
+    def _moment(self, calls: int) -> Moment:
+        """Return where in sampling so many calls of the denoiser have led.
 
-        Solvers of second order call the denoiser twice at some timesteps, and Flux divides by the
-        number of training steps: the timestep says where we are, the count of calls does not.
+        Every pipeline goes through the scheduler's timesteps in order, calling the denoiser at
+        each; solvers of second order have some of them twice, which are one step. What the
+        denoiser is handed does not tell: Flux divides it, and rounds it until neighbours agree.
+
+        Raises:
+            SpecError: there are more calls than timesteps.
         """
-        times = list(dict.fromkeys(self.pipe.scheduler.timesteps.tolist()))
-        if timestep not in times:
-            scaled = timestep * self.pipe.scheduler.config.num_train_timesteps
-            timestep = min(times, key=lambda t: min(abs(t - timestep), abs(t - scaled)))
-        return times.index(timestep), len(times)
+        times = self.pipe.scheduler.timesteps.tolist()
+        if calls > len(times):
+            raise SpecError(
+                f"{type(self.pipe).__name__} calls its denoiser more than once a step, and"
+                " which call is the conditional one is not known: it cannot be edited"
+            )
+        timestep, steps = times[calls - 1], list(dict.fromkeys(times))
+        return Moment(steps.index(timestep), len(steps), float(timestep), self._requests)
 
     def _call(
         self, batch: tuple[Request, ...], steps: int, guidance: float

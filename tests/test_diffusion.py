@@ -143,7 +143,7 @@ def test_an_edit_is_handed_the_conditional_rows_only(sd):
         ("EulerDiscreteScheduler", [0, 1, 2, 3]),  # timesteps that are no integers
     ],
 )
-def test_steps_are_told_by_the_timestep_and_not_by_counting(pipelines, scheduler, steps):
+def test_calls_at_one_timestep_are_one_step(pipelines, scheduler, steps):
     model = diffusion(pipeline=str(pipelines["sd"]), scheduler=scheduler)
     for _ in range(2):
         moments = []

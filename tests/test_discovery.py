@@ -257,15 +257,18 @@ class Overflowing(PlantedModel):
             yield
 
 
-def test_nothing_is_learnt_from_activations_that_overflow(tmp_path):
+def test_nothing_is_learnt_from_activations_that_overflow(tmp_path, caplog):
     arguments = {"steps": STEPS, "scales": ()}
     found = discover(Overflowing(5), PlantedProbe(), SMALL, folder=tmp_path, **arguments)
     assert found.evidence["left_out"] == {"failed": 12}
+    cause = "the activations at block are too large for float16: name another hookpoint, or draw"
+    assert f"60 images recorded; of 12 {cause} in bfloat16" in caplog.text
     assert found.evidence["read"] == 48
     assert max(found.evidence["sae"]["fvu"]) < 1, "no zeros were trained on or measured"
     many = {"folder": tmp_path / "many", "batch_size": 16, **arguments}
     for _ in range(2):
-        with pytest.raises(InputError, match="too few of 60 images to learn from: 32 failed"):
+        said = f"too few of 60 images to learn from: 32 failed; of 32 {cause} in bfloat16"
+        with pytest.raises(InputError, match=said):
             discover(Overflowing(1), PlantedProbe(), SMALL, **many)
 
 

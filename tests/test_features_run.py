@@ -2,8 +2,10 @@
 
 import json
 
-from planted import PlantedProbe
+import pytest
+from planted import PlantedModel, PlantedProbe
 
+from audit.errors import SpecError
 from audit.job import Job
 from audit.runner import run
 from audit.spec.spec import load
@@ -87,3 +89,67 @@ def test_a_run_knows_what_its_feature_sets_are_found_with(tmp_path, monkeypatch)
     assert trained != before
     monkeypatch.setattr(PlantedProbe, "fingerprint", "another")
     assert made_of() not in (before, trained)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        (
+            "hookpoint: block",
+            "hookpoint: blok",
+            "features.light: unknown hookpoint 'blok'; did you",
+        ),
+        (
+            "hookpoint: block",
+            "hookpoint: auto\n    candidates: [blok]",
+            "features.light: candidates: u",
+        ),
+        (
+            "scale: auto}",
+            "scale: {dark: 1, brite: 2}}",
+            "unknown class 'brite'; did you mean 'brig",
+        ),
+        (
+            "scale: auto}",
+            "scale: {dark: 1}}",
+            "scale: give a number for every class: 'bright' has",
+        ),
+        (
+            "scale: auto}",
+            "scale: 1, start: 0.6, stop: 0.5}",
+            "steps from 0.6 to 0.5: need 0 <= fr",
+        ),
+        (
+            "scale: auto}",
+            "scale: 1, positions: [-1]}",
+            "position -1: positions are counted from 0",
+        ),
+        ("scale: auto}", "scale: auto, top: 3}", "`scale: auto` is calibrated for mode add"),
+        (
+            "scale: auto}",
+            "scale: 1, asyrp: true}",
+            "asyrp edits mid_block, and the feature set is",
+        ),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_anything_is_drawn(
+    tmp_path, monkeypatch, right, wrong, says
+):
+    (tmp_path / "benchmarks.yaml").write_text(SPEC.replace(right, wrong, 1))
+    spec = load(tmp_path / "benchmarks.yaml")
+
+    monkeypatch.setattr(PlantedModel, "generate", None)
+    with pytest.raises(SpecError) as refused:
+        run(spec, "planted", out=tmp_path / "runs", store=tmp_path / "store", device="cpu")
+    assert says in str(refused.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_options_of_a_control_are_refused_as_early(tmp_path, monkeypatch):
+    wrong = "- {name: random-features, features: light, scale: {dark: 1}}"
+    right = "- {name: random-features, features: light, scale: auto}"
+    (tmp_path / "benchmarks.yaml").write_text(SPEC.replace(right, wrong))
+    spec = load(tmp_path / "benchmarks.yaml")
+    monkeypatch.setattr(PlantedModel, "generate", None)
+    with pytest.raises(SpecError, match="give a number for every class"):
+        run(spec, "planted", out=tmp_path / "runs", store=tmp_path / "store", device="cpu")

@@ -12,7 +12,7 @@ from audit.errors import InputError, SpecError
 from audit.features import hookpoints
 from audit.features.class_means import ClassMeans, class_directions
 from audit.features.discovery import discover
-from audit.features.study import Study
+from audit.features.study import Study, placed
 from audit.types import Moment
 
 
@@ -63,6 +63,22 @@ def test_the_hookpoint_that_moves_the_reading_is_chosen_and_the_other_is_reporte
     assert strong.effect > 0.3
     assert strong.low <= strong.share <= strong.high
     assert strong.n == 32
+
+
+@pytest.mark.parametrize("known", [("mid_block", "block"), ("block", "mid_block")])
+def test_where_no_hookpoint_is_named_the_first_of_the_model_is_dissected(tmp_path, known):
+    """And named, it is the same feature set: found once."""
+    model = TwoBlocks()
+    model.hookpoints = dict.fromkeys(known, 16)
+    made = []
+    for hookpoint in (None, known[0]):
+        wanted = AUTO.model_copy(update={"hookpoint": hookpoint, "candidates": ()})
+        found = discover(
+            model, PlantedProbe(), wanted, folder=tmp_path, steps=STEPS, scales=()
+        )  # fmt: skip
+        assert found.features.hookpoint == known[0]
+        made.append(found.folder)
+    assert made[0] == made[1]
 
 
 def test_what_was_measured_is_read_the_second_time(tmp_path, monkeypatch):
@@ -116,12 +132,15 @@ def test_candidates_that_are_not_named_are_spread_over_the_model(known, expected
 
 def test_what_cannot_be_chosen_is_said(tmp_path):
     wrong = AUTO.model_copy(update={"candidates": ("mid_blok",)})
-    with pytest.raises(SpecError, match="did you mean 'mid_block'"):
-        hookpoints.candidates(study(wrong))
+    with pytest.raises(SpecError, match=r"candidates: .* did you mean 'mid_block'"):
+        placed(TwoBlocks(), PlantedProbe(), wrong)
+    misspelt = AUTO.model_copy(update={"candidates": (), "hookpoint": "blok"})
+    with pytest.raises(SpecError, match="unknown hookpoint 'blok'; did you mean 'block'"):
+        placed(TwoBlocks(), PlantedProbe(), misspelt)
     closed = TwoBlocks()
     closed.hookpoints = {}
     with pytest.raises(SpecError, match="no hookpoint that is known to be right"):
-        hookpoints.candidates(study(AUTO, closed))
+        placed(closed, PlantedProbe(), AUTO)
     blind = Study(TwoBlocks(), Blind(), AUTO, STEPS)
     with pytest.raises(InputError, match="0 are read as 'bright', too few to know its mean"):
         hookpoints.choose(blind, tmp_path)

@@ -29,7 +29,7 @@ def test_a_recording_does_not_depend_on_batches(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_rows_that_overflow_are_noted_and_hold_zeros(tmp_path, dtype):
+def test_rows_that_are_not_finite_are_noted_and_hold_zeros(tmp_path, dtype):
     wanted = requests(3)
     recording = Recording(tmp_path / "a.npy", wanted)
     x = torch.ones(3, 2, 2, 2, dtype=dtype)
@@ -38,10 +38,50 @@ def test_rows_that_overflow_are_noted_and_hold_zeros(tmp_path, dtype):
     for step in range(2):
         recording.edit(x if step else torch.ones_like(x), Moment(step, 2, 1.0, wanted))
     assert recording.broken == {1}
+    assert recording.overflown == ({1} if dtype is torch.float32 else set())
     assert recording.file[1].reshape(3, -1).mean(axis=1).tolist() == [1, 0, 1]
     assert torch.equal(x.nan_to_num(), before.nan_to_num()), "what passes is not touched"
     with pytest.raises(InputError, match="never ran"):
         Recording(tmp_path / "b.npy", requests(1)).steps  # noqa: B018
+
+
+def test_what_is_too_large_for_float16_is_kept_to_the_bit_in_bfloat16(tmp_path):
+    wanted, generator = requests(3), torch.Generator().manual_seed(0)
+    x = (1e6 * torch.randn(3, 2, 4, 4, generator=generator)).bfloat16()
+    assert x.abs().max() > 65_504
+    recording = Recording(tmp_path / "a.npy", wanted)
+    for step in range(2):
+        recording.edit(x / (step + 1), Moment(step, 2, 1.0, wanted))
+    recording.flush()
+    assert recording.broken == recording.overflown == set()
+    again = Recording(tmp_path / "a.npy")
+    assert again.file.itemsize == 2
+    assert torch.equal(again.at(1), (x / 2).float())
+    assert torch.equal(torch.cat(list(again.columns(0, np.arange(3))), 1), x.flatten(1).float())
+    maps = next(again.maps(np.arange(3), seed=0))
+    assert sorted(maps.flatten().tolist()) == sorted([*x.flatten(), *(x / 2).flatten()])
+
+
+def test_a_recording_begun_in_float16_goes_on_in_it(tmp_path):
+    wanted, moment = requests(2), Moment(0, 1, 1.0, requests(1))
+    Recording(tmp_path / "a.npy", wanted).edit(torch.full((1, 2, 1, 1), 1.5), moment)
+    begun = Recording(tmp_path / "a.npy", wanted, begun=True)
+    begun.edit(torch.full((1, 2, 1, 1), 2.5).bfloat16(), Moment(0, 1, 1.0, wanted[1:]))
+    begun.flush()
+    assert Recording(tmp_path / "a.npy").at(0).flatten().tolist() == [1.5, 1.5, 2.5, 2.5]
+
+
+def test_a_step_that_was_never_written_is_refused(tmp_path):
+    wanted = requests(4)
+    recording = Recording(tmp_path / "a.npy", wanted)
+    for batch in (wanted[:2], wanted[2:]):  # the second batch skips a step
+        for step in range(3):
+            if step != 1 or batch == wanted[:2]:
+                recording.edit(torch.ones(2, 1, 1, 1), Moment(step, 3, 1.0, batch))
+        if batch == wanted[:2]:
+            recording.flush()
+    with pytest.raises(InputError, match=r"ran at 2 of 3 sampling steps and not at 1 \(counted"):
+        recording.flush()
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room cannot be asked for here")

@@ -127,6 +127,13 @@ def test_health_counts_what_is_dead_and_what_is_double():
     assert health(sae, [tokens]).duplicates == 1
 
 
+def test_a_step_at_which_nothing_varies_is_explained_or_not():
+    sae = random_sae()
+    met = sae.bias.expand(50, -1)  # by no latent: what they add is switched off
+    sae.encoder_bias.fill_(-1e6)
+    assert health(sae, [met, met + 4]).fvu == (0.0, 1.0)
+
+
 def test_what_is_saved_is_what_is_loaded(tmp_path):
     sae = random_sae(selection="batch-topk")
     sae.threshold.fill_(0.3)

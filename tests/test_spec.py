@@ -34,7 +34,7 @@ def test_a_valid_spec_has_its_defaults_written_out(tmp_path):
     assert portraits.target_of("gender") == {"woman": 0.5, "man": 0.5}
     assert portraits.target_of("age") == dict.fromkeys(("young", "adult", "old"), 1 / 3)
     assert spec.benchmarks["occupations"].mitigations[0].label == "none"
-    assert spec.features["gender_set"].hookpoint == "mid_block"
+    assert spec.features["gender_set"].hookpoint is None, "which the model knows"
     assert (portraits.seed, portraits.seed_scheme) == (0, "per_prompt")
     assert portraits.statistics.level == 0.95
 
@@ -401,6 +401,34 @@ MISTAKES = [
         "models.faces.size: expected int | list[int] | None, got [512, 'big']",
     ),
     ({"models__faces__steps": [5]}, "models.faces.steps: "),
+    (
+        {
+            "portraits__mitigations": [
+                {"name": "steer", "features": "gender_set", "mode": "mutliply"}
+            ]
+        },
+        "mitigations[0].mode: unknown mode 'mutliply'; did you mean 'multiply'? (known: add, as",
+    ),
+    (
+        {"portraits__mitigations": [{"name": "steer", "features": "gender_set", "draw": 3}]},
+        "mitigations[0].draw: expected 'image' | 'batch', got 3",
+    ),
+    (
+        {"portraits__mitigations": [{"name": "steer", "features": "gender_set", "scale": "much"}]},
+        "scale: expected float | 'auto' | Mapping[str, float], got 'much'",
+    ),
+    (
+        {
+            "portraits__mitigations": [
+                {"name": "steer", "features": "gender_set", "scale": {"woman": "x", "man": 1}}
+            ]
+        },
+        "scale: expected float | 'auto' | Mapping[str, float], got {'woman': 'x', 'man': 1}",
+    ),
+    (
+        {"portraits__mitigations": [{"name": "steer", "features": "gender_set", "positions": 3}]},
+        "positions: expected Sequence[int] | None, got 3",
+    ),
     ({"models__faces": {"steps": 3}}, "models.faces: option 'pipeline' is required"),
     # sources
     (

@@ -180,6 +180,31 @@ def test_the_image_stream_of_flux_is_edited():
         assert (pushed != plain).any()
 
 
+def test_steps_whose_timesteps_bfloat16_rounds_to_the_same_are_told_apart():
+    """Flux rounds and divides them in bfloat16, whose numbers below 1000 are 4 apart."""
+
+    class Half(Flux):
+        def encode_prompt(self, prompt, **_):
+            return tuple(part.bfloat16() for part in super().encode_prompt(prompt))
+
+    pipe = flux(guidance_embeds=True).to("cpu", torch.bfloat16)
+    pipe.__class__ = Half
+    pipe.scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=12.0)
+    model, moments = PipelineModel(pipe, size=PIXELS), []
+
+    def note(x, moment):
+        moments.append(moment)
+        return x
+
+    with model.hooked("transformer_blocks.1", note):
+        for _ in range(2):  # each batch is counted anew
+            model.generate([Request("p", "a cook", 0, 0, 50, 3.0)])
+    times = pipe.scheduler.timesteps
+    assert len(times.bfloat16().unique()) < 50
+    assert [moment.step for moment in moments] == [*range(50)] * 2
+    assert [moment.timestep for moment in moments] == times.tolist() * 2
+
+
 def test_what_has_no_effect_is_refused():
     with pytest.raises(SpecError, match="Flux heeds it under true_cfg_scale alone"):
         PipelineModel(flux(), negative_prompt="blurry")

@@ -26,8 +26,8 @@ from audit.features.recorded import (
     train_sae,
 )
 from audit.features.sae import SAE
-from audit.features.study import Study
-from audit.spec.feature_sets import Features
+from audit.features.study import Study, placed
+from audit.spec.feature_sets import AUTO, Features
 from audit.storage.scratch import resumable, whole
 from audit.storage.weights import fingerprint
 from audit.types import Model, Probe
@@ -74,10 +74,10 @@ def discover(
             did not come out, or the SAE given does not fit.
         RefusedError: the SAE given is a pickle.
     """
-    study = Study(model, probe, wanted, steps, guidance_scale, batch_size)
-    study.check()
+    at = placed(model, probe, wanted)
+    study = Study(model, probe, at, steps, guidance_scale, batch_size)
     given = sae_formats.load(Path(wanted.sae.path)) if wanted.sae.path else None
-    study, choice = _placed(study, folder, progress)
+    study, choice = _chosen(study, folder, progress)
     if given:
         _check_width(given, study)
     wanted = study.wanted
@@ -109,11 +109,11 @@ def _asked(
     return (EVIDENCE, *of_wanted, tuple(scales), wanted.stability, tried)
 
 
-def _placed(
+def _chosen(
     study: Study, folder: Path, progress: Callable[[str], None]
 ) -> tuple[Study, hookpoints.Choice | None]:
     """Return the study at the hookpoint asked for, or at the one chosen and why."""
-    if study.wanted.hookpoint != hookpoints.AUTO:
+    if study.wanted.hookpoint != AUTO:
         return study, None
     names = hookpoints.candidates(study)
     progress(f"measuring the effect of a push at {len(names)} hookpoints")

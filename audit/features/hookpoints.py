@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from audit.errors import SpecError, unknown
 from audit.features import prompt_embeddings
 from audit.features.class_means import Push, class_directions
 from audit.features.study import Study
@@ -21,7 +20,6 @@ from audit.images.batches import Array
 from audit.statistics.intervals import wilson
 from audit.storage import atomic
 
-AUTO = "auto"
 FILE = "hookpoints.json"
 SCHEME = 3
 STEPS = 10
@@ -76,7 +74,6 @@ def choose(study: Study, folder: Path) -> Choice:
         folder: Takes the file with the result.
 
     Raises:
-        SpecError: a candidate is no hookpoint of the model.
         InputError: the images show too few of a class.
     """
     names = candidates(study)
@@ -114,18 +111,10 @@ def candidates(study: Study) -> tuple[str, ...]:
     Blocks inside other blocks are left out, and so is the text; so are the down blocks of a
     U-Net, which hand on more than is pushed, and the last block, at which a push would draw into
     the image what it should make the model draw.
-
-    Raises:
-        SpecError: a candidate is no hookpoint of the model, or it has none.
     """
-    known = study.model.hookpoints
-    if not known:
-        raise SpecError("hookpoint: auto: this model has no hookpoint that is known to be right")
-    for name in study.wanted.candidates:
-        if name not in known:
-            raise SpecError(f"candidates: {unknown('hookpoint', name, known)}")
     if study.wanted.candidates:
         return study.wanted.candidates
+    known = study.model.hookpoints
     default, *others = (
         name for name in known if not any(name.startswith(f"{outer}.") for outer in known)
     )

@@ -48,10 +48,7 @@ class LatentEdit:
         Raises:
             SpecError: the window is empty or reaches out of [0, 1], or a position is negative.
         """
-        if not 0 <= window[0] < window[1] <= 1:
-            raise SpecError(f"steps from {window[0]:g} to {window[1]:g}: need 0 <= from < to <= 1")
-        if (least := min(positions or (), default=0)) < 0:
-            raise SpecError(f"position {least}: positions are counted from 0")
+        check_extent(window, positions)
         self.sae = sae
         self.latents = torch.tensor(latents, dtype=torch.long)
         self.factors = factors
@@ -97,3 +94,15 @@ class LatentEdit:
             kept[:, self.positions] = change[:, self.positions]
             change = kept
         return x + sae.activation(change, like=x)
+
+
+def check_extent(window: tuple[float, float], positions: Sequence[int] | None = None) -> None:
+    """See that an edit has steps, and positions, if any are named, that there can be.
+
+    Raises:
+        SpecError: the window is empty or reaches out of [0, 1], or a position is negative.
+    """
+    if not 0 <= window[0] < window[1] <= 1:
+        raise SpecError(f"steps from {window[0]:g} to {window[1]:g}: need 0 <= from < to <= 1")
+    if (least := min(positions or (), default=0)) < 0:
+        raise SpecError(f"position {least}: positions are counted from 0")

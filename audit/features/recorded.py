@@ -5,6 +5,7 @@ recording serves every SAE of its hookpoint, and has its folder; an SAE has one 
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -41,6 +42,9 @@ SECOND_SEED = 1
 SECOND = "second"
 """Folder of that SAE, inside that of the first."""
 ACTIVATIONS, IMAGES, LABELS, HEALTH = "activations.npy", "images.npy", "labels.json", "health.json"
+OVERFLOWN = "overflown"
+"""Key, among the labels, of the number of images that a recording in float16 could not hold."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,8 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
 
     The labels are written last of a batch, when its rows of the other files have reached the disk:
     there are as many images as labels, and whatever stands behind them is drawn anew. Called again
-    with the same, it goes on there. An image whose activations are not finite in float16 has
-    failed.
+    with the same, it goes on there. An image whose activations are not finite, or too large for
+    float16 where they are kept in it, counts as failed; the latter is said.
 
     Args:
         study: Gives the model, the hookpoint, and the probe that labels every attribute it reads.
@@ -81,12 +85,13 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
         folder: Takes the files; it exists, empty or with what was recorded of the same requests.
 
     Raises:
-        InputError: too many images did not come out, or what was begun is damaged.
+        InputError: too many images did not come out, the hookpoint did not run at every step, or
+            what was begun is damaged.
         ResourceError: the disk is full.
     """
     try:
         noted = _noted(folder) or {"states": [], "labels": {a: [] for a in study.probe.classes}}
-        start = len(noted["states"])
+        start, before = len(noted["states"]), noted.get(OVERFLOWN, 0)
         recording = Recording(folder / ACTIVATIONS, requests, begun=start > 0)
         images = np.load(folder / IMAGES, "r+") if start else None
     except (OSError, ValueError) as error:
@@ -103,15 +108,29 @@ def record(study: Study, requests: Sequence[Request], folder: Path) -> None:
             )
             start += len(batch)
             noted["states"] += states
+            noted[OVERFLOWN] = before + len(recording.overflown)
             if (lost := left_out(noted["states"])).total() > MOST_LEFT_OUT * len(requests):
                 counts = ", ".join(f"{n} {state}" for state, n in lost.items())
-                raise InputError(f"too few of {len(requests)} images to learn from: {counts}")
+                said = f"too few of {len(requests)} images to learn from: {counts}"
+                raise InputError(said + _overflow(study, noted))
             readings = read(study.probe, Drawing(drawing.images, states))
             for attribute, known in noted["labels"].items():
                 known += decided(readings, attribute).tolist()
             recording.flush()
             images.flush()
             atomic.write(folder / LABELS, json.dumps(noted) + "\n")
+    if overflow := _overflow(study, noted):
+        log.warning("%d images recorded%s", len(requests), overflow)
+
+
+def _overflow(study: Study, noted: Mapping[str, Any]) -> str:
+    """Say at how many images float16 is too narrow, and what to do; nothing if at none."""
+    if not (count := noted.get(OVERFLOWN, 0)):
+        return ""
+    return (
+        f"; of {count} the activations at {study.wanted.hookpoint} are too large for float16: name"
+        " another hookpoint, or draw in bfloat16"
+    )
 
 
 def left_out(states: Sequence[State]) -> Counter[str]:

@@ -1,6 +1,8 @@
-"""Recording of activations while a model draws: to disk in float16, and back in mixed batches.
+"""Recording of activations while a model draws: to disk in 16 bits, and back in mixed batches.
 
-A tensor goes to the device that learns from it when it is handed out, in float16: half the way.
+What a model computes in bfloat16 is kept as it is: it can be too large for float16, in which all
+else is kept. NumPy has no bfloat16, so the file holds its bits as uint16. A tensor goes to the
+device that learns from it when it is handed out, in those 16 bits: half the way.
 """
 
 import os
@@ -19,6 +21,8 @@ from audit.types import Moment, Request
 
 COLUMNS = 16_384
 """Numbers of each image that are in memory at a time, where a step is gone through in parts."""
+Halves = np.float16 | np.uint16
+"""What a file holds: float16, or the bits of bfloat16."""
 _POOL = 8
 """Batches in the mixing pool; a half of it is served before it is filled up again."""
 
@@ -54,9 +58,14 @@ class Recording:
         self.device = torch.device(device)
         self._kept = kept
         self.broken: set[int] = set()
-        """Rows of images whose activations are not finite in float16; zeros stand for those."""
+        """Rows of images whose activations are not finite as kept; zeros stand for those."""
+        self.overflown: set[int] = set()
+        """Those of them that float16 is too narrow for: what the model computed is finite."""
+        self._seen: set[int] = set()
+        """Steps of the batch that is being noted."""
+        self._steps = 0
         self._rows = {request: row for row, request in enumerate(requests)}
-        self._file: np.memmap[Any, np.dtype[np.float16]] | None = None
+        self._file: np.memmap[Any, np.dtype[Halves]] | None = None
         if begun or not requests:
             self._file = np.load(path, "r+" if requests else "r")
 
@@ -68,22 +77,38 @@ class Recording:
         """
         if self._file is None:
             shape = (moment.steps, len(self._rows), *x.shape[1:])
-            self._file = mapped(self.path, np.float16, shape)
-        half = x.detach().to("cpu", torch.float16).numpy()
+            bits = np.uint16 if x.dtype == torch.bfloat16 else np.float16
+            self._file = mapped(self.path, bits, shape)
+        half = x.detach().to("cpu", _dtype(self._file))
         rows = np.array([self._rows[request] for request in moment.requests])
-        self._file[moment.step, rows] = half
-        broken = rows[~np.isfinite(half).reshape(len(half), -1).all(axis=1)]
-        self._file[moment.step, broken] = 0
-        self.broken.update(broken.tolist())
+        self._file[moment.step, rows] = half.view(torch.int16).numpy().view(self._file.dtype)
+        if not (fine := _finite(half)).all():
+            self._file[moment.step, rows[~fine]] = 0
+            self.broken.update(rows[~fine].tolist())
+            self.overflown.update(rows[~fine & _finite(x)].tolist())
+        self._seen.add(moment.step)
+        self._steps = moment.steps
         return x
 
     def flush(self) -> None:
-        """Wait until what was noted has reached the disk."""
-        if self._file is not None:
-            self._file.flush()
+        """End a batch: wait until what was noted has reached the disk.
+
+        Raises:
+            InputError: the hookpoint did not run at some sampling step, whose rows are empty.
+        """
+        if self._file is None:
+            return
+        if missed := [str(step) for step in range(self._steps) if step not in self._seen]:
+            raise InputError(
+                f"the hookpoint ran at {len(self._seen)} of {self._steps} sampling steps and not"
+                f" at {', '.join(missed[:5])}{', …' if missed[5:] else ''} (counted from 0): what"
+                " passes there is not known"
+            )
+        self._seen.clear()
+        self._file.flush()
 
     @property
-    def file(self) -> npt.NDArray[np.float16]:
+    def file(self) -> npt.NDArray[Halves]:
         """What was recorded, [steps, images, ...], mapped from disk.
 
         Raises:
@@ -122,9 +147,21 @@ class Recording:
                 step, image = np.divmod(np.sort(some), len(images))
                 yield self._tensor(self.file[step, images[image]])
 
-    def _tensor(self, half: npt.NDArray[np.float16]) -> Tensor:
+    def _tensor(self, half: npt.NDArray[Halves]) -> Tensor:
         # A copy: what the slice of a file that is mapped read-only gives may not be written to.
-        return torch.from_numpy(np.array(half)).to(self.device).float()
+        bits = torch.from_numpy(np.array(half).view(np.int16))
+        return bits.to(self.device).view(_dtype(half)).float()
+
+
+def _dtype(half: npt.NDArray[Halves]) -> torch.dtype:
+    """Return what the 16 bits of a file mean."""
+    return torch.bfloat16 if half.dtype == np.uint16 else torch.float16
+
+
+def _finite(x: Tensor) -> npt.NDArray[np.bool_]:
+    """Return [N] whether all numbers of a row are finite."""
+    found: npt.NDArray[np.bool_] = x.isfinite().flatten(1).all(1).cpu().numpy()
+    return found
 
 
 def mapped(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Any:

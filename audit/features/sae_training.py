@@ -25,7 +25,7 @@ class Health:
     """How well an SAE describes tokens that it was not trained on."""
 
     fvu: tuple[float, ...]
-    """By step: fraction of variance unexplained."""
+    """By step: fraction of variance unexplained; where nothing varies 0 if it is met, 1 if not."""
     l0: float
     """Latents active in a token, on average."""
     dead: float
@@ -136,7 +136,9 @@ def health(sae: SAE, steps: Iterable[Tensor]) -> Health:
             left += float((part - sae.decode(values, indices)).square().sum())
             total.index_add_(0, indices.flatten().cpu(), values.flatten().cpu().double())
             active += int((values > 0).sum())
-        unexplained.append(left / float((x - x.mean(0)).square().sum()))
+        off = x - x[0]  # where nothing varies these are zeros, and the mean has no rounding
+        varies = float((off - off.mean(0)).square().sum())
+        unexplained.append(left / varies if varies else float(left > 0))
         count += len(x)
     sae.mean_activation.copy_(total / count)
     # Those of other programs need not be of length 1.

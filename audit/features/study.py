@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from audit.errors import SpecError
+from audit.errors import SpecError, unknown
 from audit.features.reading import decided, read
 from audit.images.batches import Array
 from audit.images.memory import fitting
-from audit.spec.feature_sets import Features
+from audit.spec.feature_sets import AUTO, Features, Placed
 from audit.spec.planning import UNCONDITIONAL, seed
 from audit.types import Drawing, Model, Probe, Request
 
@@ -22,7 +22,7 @@ class Study:
     model: Model
     probe: Probe
     """Labels the images drawn; should not be the only judge of a steered model."""
-    wanted: Features
+    wanted: Placed
     steps: int
     """Sampling steps."""
     guidance_scale: float = 1.0
@@ -52,17 +52,6 @@ class Study:
             self.steps, self.guidance_scale,
         )  # fmt: skip
 
-    def check(self) -> None:
-        """See that the attribute can be read and that there are prompts where they are needed.
-
-        Raises:
-            SpecError: it cannot, or there are none.
-        """
-        if self.wanted.attribute not in self.probe.classes:
-            raise SpecError(f"probe {self.probe.name!r} does not read {self.wanted.attribute!r}")
-        if self.model.text_to_image and not self.wanted.prompts:
-            raise SpecError("features: a text-to-image model needs `prompts` to discover with")
-
     def requests(
         self, purpose: str, count: int, *, steps: int | None = None
     ) -> tuple[Request, ...]:
@@ -89,3 +78,28 @@ class Study:
         """Draw requests with the model as it is, and return [N] what is read from them."""
         drawn = fitting(self.model, requests, self.batch_size)
         return np.concatenate([self.read(drawing) for _, drawing in drawn])
+
+
+def placed(model: Model, probe: Probe, wanted: Features) -> Placed:
+    """See that a feature set can be looked for, and return it at its hookpoint; draw nothing.
+
+    A feature set that names no hookpoint is placed at the first of its model.
+
+    Raises:
+        SpecError: the probe does not read the attribute, prompts are missing where the model takes
+            them, or the model has no such hookpoint.
+    """
+    if wanted.attribute not in probe.classes:
+        raise SpecError(f"probe {probe.name!r} does not read {wanted.attribute!r}")
+    if model.text_to_image and not wanted.prompts:
+        raise SpecError("a text-to-image model needs `prompts` to discover with")
+    known = model.hookpoints
+    if not known:
+        raise SpecError("this model has no hookpoint that is known to be right: it is not edited")
+    name = next(iter(known)) if wanted.hookpoint is None else wanted.hookpoint
+    if name not in known and name != AUTO:
+        raise SpecError(unknown("hookpoint", name, [AUTO, *known]))
+    for candidate in wanted.candidates:
+        if candidate not in known:
+            raise SpecError(f"candidates: {unknown('hookpoint', candidate, known)}")
+    return Placed.model_construct(**{**dict(wanted), "hookpoint": name})

@@ -3,7 +3,7 @@
 import torch
 
 from audit.features.dissection import Dissection
-from audit.features.latent_edit import LatentEdit
+from audit.features.latent_edit import LatentEdit, check_extent
 from audit.images.assignment import Assignment
 from audit.mitigations.steer import LatentSteering
 
@@ -31,6 +31,7 @@ def ablate(
     Raises:
         SpecError: the steps are none.
     """
+    check_extent((start, stop))
     found = features.features
     latents = sorted({latent for ids in found.latents.values() for latent in ids[:top]})
     factors = torch.full((1, len(latents)), float(scale))

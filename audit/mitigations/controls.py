@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from audit.features.calibration import LIMIT
 from audit.features.dissection import Dissection
 from audit.features.sae import SAE
 from audit.mitigations.activation_edit import ActivationEdit
-from audit.mitigations.steer import LatentSteering, steer
+from audit.mitigations.steer import LatentSteering, check, steer
 from audit.storage.weights import fingerprint
 from audit.types import Edit, Moment
 
@@ -49,9 +50,9 @@ def random_features(
     *,
     features: Dissection,
     target: Mapping[str, Mapping[str, float]],
-    scale: float | str | Mapping[str, float] = "auto",
+    scale: float | Literal["auto"] | Mapping[str, float] = "auto",
     limit: float = LIMIT,
-    mode: str = "add",
+    mode: Literal["add", "multiply", "assign"] = "add",
     others: float | None = None,
     draws: int = 0,
     seed: int = 0,
@@ -73,6 +74,7 @@ def random_features(
     Raises:
         SpecError: the SAE has too few other latents that fire.
     """
+    check(features.features, scale, mode, others)
     control = _random_latents(features, np.random.default_rng(draws))
     return steer(
         features=control, target=target, scale=scale, limit=limit, mode=mode, others=others,

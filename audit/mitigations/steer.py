@@ -7,7 +7,7 @@ multiplying acts only on latents that already fire, which are few in an image of
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from audit.errors import SpecError, unknown
 from audit.features.asyrp import HOOKPOINT, split
 from audit.features.calibration import LIMIT, Calibration, calibrate
 from audit.features.dissection import Dissection
-from audit.features.latent_edit import LatentEdit
+from audit.features.latent_edit import LatentEdit, check_extent
 from audit.images.assignment import Assignment
 from audit.mitigations.activation_edit import ActivationEdit, drawn
 from audit.storage.weights import fingerprint
@@ -24,7 +24,7 @@ from audit.types import FeatureSet, Model
 
 MODES = ("multiply", "add", "assign")
 _DOSED = ("add", None, None, None, 0, 1, False, False)
-"""What a dose-response is of: the options of `steer`, in the order in which it asks."""
+"""What a dose-response is of: the options of `steer`, in the order in which `check` has them."""
 _LEAST = 1e-9
 """Keeps a ratio finite where a latent never fires."""
 _ONLY_ALL = (
@@ -55,31 +55,22 @@ class LatentSteering(ActivationEdit):
         self.calibration = calibration
 
     def hooked(self, model: Model) -> AbstractContextManager[None]:
-        """Hook the edit into a model, or split its steps in the manner of Asyrp.
-
-        Raises:
-            SpecError: Asyrp is asked for at another hookpoint than its own.
-        """
-        if not self.asyrp:
-            return super().hooked(model)
-        hookpoint = self.features.hookpoint
-        if hookpoint != HOOKPOINT:
-            raise SpecError(f"asyrp edits {HOOKPOINT}, and the feature set is of {hookpoint}")
-        return split(model, self.edit)
+        """Hook the edit into a model, or split its steps in the manner of Asyrp."""
+        return split(model, self.edit) if self.asyrp else super().hooked(model)
 
 
 def steer(
     *,
     features: Dissection,
     target: Mapping[str, Mapping[str, float]],
-    scale: float | str | Mapping[str, float] = "auto",
+    scale: float | Literal["auto"] | Mapping[str, float] = "auto",
     limit: float = LIMIT,
-    mode: str = "add",
+    mode: Literal["add", "multiply", "assign"] = "add",
     others: float | None = None,
     start: float = 0.0,
     stop: float = 1.0,
     positions: Sequence[int] | None = None,
-    draw: str = "image",
+    draw: Literal["image", "batch"] = "image",
     top: int | None = None,
     asyrp: bool = False,
     leak_decoder_bias: bool = False,
@@ -115,13 +106,11 @@ def steer(
         SpecError: an option is out of range, or `auto` lacks its dose-response.
     """
     found = features.features
-    if mode not in MODES:
-        raise SpecError(f"steer: {unknown('mode', mode, MODES)}")
+    check(found, scale, mode, others, top, positions, start, stop, asyrp, leak_decoder_bias)
     assignment = drawn(found, target, seed, draw)
     calibration: Calibration | None = None
     if scale == "auto":
-        asked = (mode, others, top, positions, start, stop, asyrp, leak_decoder_bias)
-        calibration = _calibrated(features, assignment.shares, limit, asked)
+        calibration = calibrate(features.doses, found.classes, assignment.shares, limit)
         scale = calibration.chosen.scale
         assignment = drawn(found, {found.attribute: calibration.shares}, seed, draw)
     change = _change(features, _by_class(scale, found.classes), mode, others, top)
@@ -132,13 +121,32 @@ def steer(
     return LatentSteering(found, edit, assignment, asyrp=asyrp, calibration=calibration)
 
 
-def _calibrated(
-    features: Dissection, shares: Mapping[str, float], limit: float, asked: tuple[object, ...]
-) -> Calibration:
-    """Return the calibration by the doses, which are of one way to steer alone."""
-    if asked != _DOSED:
+def check(
+    found: FeatureSet,
+    scale: float | str | Mapping[str, float],
+    mode: str = "add",
+    others: float | None = None,
+    top: int | None = None,
+    positions: Sequence[int] | None = None,
+    start: float = 0.0,
+    stop: float = 1.0,
+    asyrp: bool = False,
+    leak_decoder_bias: bool = False,
+) -> None:
+    """Refuse options of `steer` that are wrong whatever latents are found: none is looked at.
+
+    Raises:
+        SpecError: an option is out of range, or does not go with another or with the hookpoint.
+    """
+    if mode not in MODES:
+        raise SpecError(f"steer: {unknown('mode', mode, MODES)}")
+    check_extent((start, stop), positions)
+    if scale != "auto":
+        _by_class(scale, found.classes)
+    elif (mode, others, top, positions, start, stop, asyrp, leak_decoder_bias) != _DOSED:
         raise SpecError(_ONLY_ALL)
-    return calibrate(features.doses, features.features.classes, shares, limit)
+    if asyrp and found.hookpoint != HOOKPOINT:
+        raise SpecError(f"asyrp edits {HOOKPOINT}, and the feature set is of {found.hookpoint}")
 
 
 def _by_class(

@@ -8,6 +8,9 @@ from audit.spec.component import Component
 from audit.spec.fields import Count, Many, ModelName, Probe, Prompts, Ranking
 from audit.spec.schema import FieldError, Strict
 
+AUTO = "auto"
+"""In place of a hookpoint: the one at which a plain push does most."""
+
 
 class SAESpec(Strict):
     """The sparse autoencoder of a feature set: trained by the discovery, or given."""
@@ -38,8 +41,11 @@ class Features(Strict):
     attribute: str
     probe: Probe
     """Labels the discovery images; never the only judge of the result."""
-    hookpoint: str = "mid_block"
-    """A module of the denoiser; `auto` takes the candidate at which a plain push does most."""
+    hookpoint: str | None = None
+    """A module of the denoiser; `auto` takes the candidate at which a plain push does most.
+
+    None: the model's own default, the middle block of a U-Net or of a transformer.
+    """
     candidates: Many[str] = ()
     """For `auto`; none: the bottleneck and others spread over the model."""
     sae: SAESpec = SAESpec()
@@ -58,6 +64,12 @@ class Features(Strict):
 
     @model_validator(mode="after")
     def _candidates_of_auto(self) -> "Features":
-        if self.candidates and self.hookpoint != "auto":
+        if self.candidates and self.hookpoint != AUTO:
             raise FieldError((("candidates",), "are for `hookpoint: auto`"))
         return self
+
+
+class Placed(Features):
+    """A feature set at a hookpoint of its model, or at `auto` until one is chosen."""
+
+    hookpoint: str
