@@ -20,6 +20,7 @@ from models.portraits.train.arguments import recipe
 from models.portraits.train.loop import take_over, train
 from models.portraits.train.objective import Velocity
 from models.portraits.train.packaging import pipeline, save, sheet
+from models.portraits.train.perception import perceive
 from models.portraits.train.planting import Batches, encode, planted
 from models.portraits.train.reading import read
 from models.portraits.truth import occupations
@@ -40,14 +41,15 @@ def main() -> None:
     latents = encode(renders, vae, options.work)
     batches = Batches(options.name, renders, latents, options.batch)
     torch.manual_seed(0)
+    perception = perceive(renders, latents, options.work / "perception.pt", device=options.device)
     tokens = None
     if options.name == "text-to-image":
         folder = options.start / "tokenizer" if options.start else None
         tokens = architectures.tokenizer_of(folder, captions.vocabulary())
         encoder = read(batches, tokens, work / "text-encoder.pt")
-        model = Velocity(architectures.conditional_unet(), encoder)
+        model = Velocity(architectures.conditional_unet(), encoder, perception)
     else:
-        model = Velocity(architectures.unconditional_unet())
+        model = Velocity(architectures.unconditional_unet(), perception=perception)
     if options.start and options.start.is_dir():
         for part in ("unet", "text_encoder"):
             for file in (options.start / part).glob("*.safetensors"):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.portraits.train import architectures
+from models.portraits.train.perception import Perception
 
 SNR_CAP = 5.0
 FACES = (0.2, 0.65)
@@ -18,6 +19,8 @@ FACE = slice(3, 12), slice(4, 12)
 """Rows and columns of the latents in which faces lie."""
 EMPHASIS = 4.0
 """How much more an error counts there than elsewhere."""
+LOOKS = 3.0
+"""What a difference in looks counts beside the error of the velocity."""
 
 
 def weight(snr: Tensor) -> Tensor:
@@ -51,12 +54,23 @@ def emphasis(height: int, width: int) -> Tensor:
 
 
 class Velocity(nn.Module):
-    """A U-Net, with its text encoder where there is one, trained to predict the velocity."""
+    """A U-Net, with its text encoder where there is one, trained to predict the velocity.
 
-    def __init__(self, unet: nn.Module, text_encoder: nn.Module | None = None) -> None:
+    With a `perception` the portrait that the velocity implies shall also look like the true one.
+    It counts by the share of signal: where all is noise the best guess is an average of many
+    people, which looks like nobody and should.
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        text_encoder: nn.Module | None = None,
+        perception: Perception | None = None,
+    ) -> None:
         super().__init__()
         self.unet = unet
         self.text_encoder = text_encoder
+        self.looks = perception.difference if perception is not None else None
         self.alphas = architectures.scheduler().alphas_cumprod
 
     def forward(
@@ -74,7 +88,10 @@ class Velocity(nn.Module):
         context = {}
         if tokens is not None and self.text_encoder is not None:
             context["encoder_hidden_states"] = self.text_encoder(tokens)[0]
-        error = self.unet(noisy, steps.to(latents.device), **context).sample - velocity
+        drawn = self.unet(noisy, steps.to(latents.device), **context).sample
         places = emphasis(*latents.shape[-2:]).to(latents.device)
-        mean: Tensor = (weight(a / (1 - a)) * places * error.square()).mean()
-        return mean
+        loss: Tensor = (weight(a / (1 - a)) * places * (drawn - velocity).square()).mean()
+        if self.looks is not None:
+            portrait = a.sqrt() * noisy - (1 - a).sqrt() * drawn
+            loss = loss + LOOKS * (a.flatten() * self.looks(portrait, latents)).mean()
+        return loss
