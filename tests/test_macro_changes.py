@@ -45,12 +45,22 @@ def test_arms_that_agree_everywhere_still_have_a_width():
     assert square.low < 0 < square.high
 
 
+def test_nothing_falls_by_more_than_it_was():
+    """All women and all men, then even: the distance was 1/√2 at most, its square 1/2."""
+    before, prompts = votes([20, 0], 20)
+    after, _ = votes([10, 10], 20)
+    root, square = changed(before, after, prompts)
+    assert -(0.5**0.5) <= root.low <= root.value < root.high < 0
+    assert square.low == pytest.approx(float(square.value))
+    assert square.high < 0
+
+
 def test_pairs_are_surer_than_two_samples():
     before, prompts = votes([36, 4], 40)
     after, _ = votes([34, 6], 40)
     _, paired = changed(before, after, prompts)
     counts = np.array([[36, 4], [4, 36]]), np.array([[34, 6], [6, 34]])
-    _, apart = changes_of(*(decompose(from_counts(c), EVEN) for c in counts))
+    _, apart = changes_of(*(decompose(from_counts(c), EVEN) for c in counts), EVEN)
     assert paired.value == pytest.approx(float(apart.value))
     assert paired.high - paired.low < 0.7 * (apart.high - apart.low)
 

@@ -95,7 +95,8 @@ class Pair:
     def over_prompts(self) -> tuple[Change, Change]:
         """The change of the discrepancy over several prompts, and of its square."""
         if not self.paired:
-            return changes_of(self.baseline.hard.split, self.arm.hard.split, level=self.arm.level)
+            splits = self.baseline.hard.split, self.arm.hard.split
+            return changes_of(*splits, self.arm.target, level=self.arm.level)
         before, after = (votes.hard[self.rows] for votes in self.votes)
         return macro_changes(before, after, self.arm.target, **self._drawn)
 

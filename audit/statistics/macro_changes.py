@@ -12,6 +12,7 @@ import numpy.typing as npt
 from audit.statistics.changes import Change, mover
 from audit.statistics.decomposition import Decomposition, contributions, decompose_votes
 from audit.statistics.designs import CLUSTERED, Design
+from audit.statistics.discrepancy import maximum
 from audit.statistics.intervals import quantile
 from audit.statistics.paired_shares import effective_pairs
 from audit.statistics.shares import shares, shares_by
@@ -67,41 +68,56 @@ def macro_changes(
     unseen = (quantile(level) / effective_pairs(estimate(change), estimate(change**2).p)) ** 2
     lengths = np.linalg.norm(d, axis=1) * np.linalg.norm(e, axis=1)
     less = 4 * float(unseen) * float(lengths.mean())
-    return changes_of(split(one, p), split(two, q), max(common - less, min(common, 0)), level)
+    common = max(common - less, min(common, 0))
+    return changes_of(split(one, p), split(two, q), target, common, level)
 
 
 def changes_of(
-    before: Decomposition, after: Decomposition, common: float = 0.0, level: float = 0.95
+    before: Decomposition,
+    after: Decomposition,
+    target: Votes,
+    common: float = 0.0,
+    level: float = 0.95,
 ) -> tuple[Change, Change]:
     """Return the change of FD over prompts, and of its square.
 
     Args:
         before: of the baseline.
         after: of the other arm.
+        target: [K].
         common: covariance of both mean squares; 0 of samples that have nothing in common.
         level: of the intervals.
     """
     spread = before.macro_se * after.macro_se
     r = float(np.clip(common / spread, -1, 1)) if spread > 0 else 0.0
-    one, two = _ends(before, level), _ends(after, level)
+    farthest = maximum(target) ** 2
+    one, two = (_ends(split, level, farthest) for split in (before, after))
     # What a root near 0 may be says nothing of how it goes with another.
     together = r if min(one[1], two[1]) > 0 else min(r, 0.0)
     roots = max(before.macro, 0.0) ** 0.5, max(after.macro, 0.0) ** 0.5
     return (
-        Change(
-            np.asarray(roots[1] - roots[0]), *mover(_rooted(one), _rooted(two), together), level
-        ),
-        Change(np.asarray(after.macro - before.macro), *mover(one, two, r), level),
+        _change(roots[1] - roots[0], _rooted(one), _rooted(two), together, level),
+        _change(after.macro - before.macro, one, two, r, level),
     )
 
 
 Ends = tuple[float, float, float]
 
 
-def _ends(split: Decomposition, level: float) -> Ends:
+def _ends(split: Decomposition, level: float, farthest: float) -> Ends:
     """Return the mean square with both ends; below 0 as well, where the truth may be 0."""
     half = float(quantile(level, split.df)) * split.macro_se
-    return split.macro, split.macro - half, split.macro + half
+    return split.macro, split.macro - half, min(split.macro + half, farthest)
+
+
+def _change(value: float, before: Ends, after: Ends, r: float, level: float) -> Change:
+    """No distance is below 0: it cannot fall by more than it was, nor rise by more than it is.
+
+    The value may lie beyond, as an unbiased square may lie below 0, and belongs to the interval.
+    """
+    low, high = mover(before, after, r)
+    least, most = min(-max(before[2], 0.0), value), max(after[2], 0.0, value)
+    return Change(np.asarray(value), np.maximum(low, least), np.minimum(high, most), level)
 
 
 def _rooted(ends: Ends) -> Ends:
