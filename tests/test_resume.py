@@ -133,7 +133,8 @@ def test_an_interrupt_keeps_what_was_drawn_and_says_so(place, undisturbed, numbe
     assert "the same command goes on where this one stopped" in err
     assert "Traceback" not in err
     assert the_run(place).manifest["status"] == "interrupted"
-    assert committed(place) == len(draws(place))
+    # The batch that the signal hit may not have left the model yet; all before it are kept.
+    assert len(draws(place)) - committed(place) in (0, 4)
     assert not list(place.rglob("*.tries"))
     assert not list(place.rglob("*.part"))
     check_resumes(place, undisturbed)
