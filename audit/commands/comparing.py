@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit.commands.options import Inconclusive
-from audit.commands.outcomes import check_rule, number, outcome
+from audit.commands.outcomes import check_rule, number, outcome, with_interval
 from audit.console import console, table
 from audit.errors import SpecError, unknown
 
@@ -103,11 +103,10 @@ def _lines(results: "Results", prompts: bool) -> Iterator[str]:
         inside = len(runs) > 1 and one.arm.partition("/")[0] == one.baseline.partition("/")[0]
         if inside or (one.prompt is not None and not prompts):
             continue
-        interval = f"{number(one.value)} [{number(one.ci_low)}, {number(one.ci_high)}]"
         about = [name or "" for name in (one.attribute, one.class_, one.probe, one.prompt)]
         p = number(one.p if one.p_adjusted is None else one.p_adjusted)
         pair = rows.setdefault(f"{one.arm} against {one.baseline}", [head])
-        pair.append([one.metric, *about, interval, p, str(one.n)])
+        pair.append([one.metric, *about, with_interval(one), p, str(one.n)])
     for name, found in rows.items():
         yield name
         yield from table(found)

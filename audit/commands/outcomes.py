@@ -8,7 +8,7 @@ from audit.errors import SpecError, unknown
 
 if TYPE_CHECKING:
     from audit.storage.folder import Run
-    from audit.storage.results import Entry, GateEntry
+    from audit.storage.results import Difference, Entry, GateEntry
 
 FAILED, UNDECIDED = 1, 4
 
@@ -66,9 +66,9 @@ def summary(done: "Run") -> list[str]:
             if m.metric == "share" and (m.arm, m.attribute, m.probe, m.prompt) == about
         ]
         names = [entry.attribute or "", entry.arm, entry.probe or ""]
-        rows.append([*names, ", ".join(shares), _with_interval(entry)])
+        rows.append([*names, ", ".join(shares), with_interval(entry)])
         if over:
-            rows[-1].append(_with_interval(over.get(about[:3])))
+            rows[-1].append(with_interval(over.get(about[:3])))
     status = str(done.manifest.get("status"))
     lines = [] if status == "complete" else [f"the run is {status}: gates cannot pass"]
     lines += table(rows) if len(rows) > 1 else []
@@ -81,7 +81,8 @@ def summary(done: "Run") -> list[str]:
     return lines
 
 
-def _with_interval(entry: "Entry | None") -> str:
+def with_interval(entry: "Entry | Difference | None") -> str:
+    """Write a number with its interval for a terminal."""
     if entry is None:
         return number(None)
     return f"{number(entry.value)} [{number(entry.ci_low)}, {number(entry.ci_high)}]"

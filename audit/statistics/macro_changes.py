@@ -19,6 +19,8 @@ from audit.statistics.shares import shares, shares_by
 from audit.types import Floats
 
 Votes = npt.NDArray[np.floating]
+Ends = tuple[float, float, float]
+"""An estimate with the lower and the upper end of its interval."""
 
 
 def macro_changes(
@@ -99,9 +101,6 @@ def changes_of(
         _change(roots[1] - roots[0], _rooted(one), _rooted(two), together, level),
         _change(after.macro - before.macro, one, two, r, level),
     )
-
-
-Ends = tuple[float, float, float]
 
 
 def _ends(split: Decomposition, level: float, farthest: float) -> Ends:

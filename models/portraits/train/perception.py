@@ -17,6 +17,7 @@ from models.portraits.dataset import Renders
 from models.portraits.train.architectures import LATENT_CHANNELS
 from models.portraits.train.classifier import AGE_SPREAD, targets
 from models.portraits.train.loop import train
+from models.portraits.train.planting import mirrored
 
 STEPS = 2400
 BATCH = 96
@@ -70,7 +71,9 @@ class Perception(nn.Module):
         said, age = self.verdict(found[-1])
         unlike = nn.functional.smooth_l1_loss(age, years, reduction="none")
         for name, logits in said.items():
-            unlike = unlike + _divergence(known[name], logits)
+            guess, right = logits.log_softmax(1), known[name].log_softmax(1)
+            kl = nn.functional.kl_div(guess, right, reduction="none", log_target=True)
+            unlike = unlike + kl.sum(1)
         unlike = VERDICT * unlike
         for a, b in zip(found, wanted, strict=True):
             unlike = unlike + (_unit(a) - _unit(b)).square().sum(1).mean((1, 2))
@@ -96,8 +99,7 @@ def perceive(
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(renders), (batch,), generator=generator)
-        side = torch.randint(2, (batch,), generator=generator)
-        clean = latents[side, rows].float()
+        clean = mirrored(latents, rows, generator)
         noise = torch.randn(clean.shape, generator=generator)
         noisy = clean + NOISE * torch.rand(batch, 1, 1, 1, generator=generator) * noise
         down, right = torch.randint(-1, 2, (2,), generator=generator).tolist()
@@ -128,9 +130,3 @@ def _stage(inputs: int, width: int, stride: int) -> nn.Sequential:
 
 def _unit(features: Tensor) -> Tensor:
     return nn.functional.normalize(features, dim=1)
-
-
-def _divergence(true: Tensor, guess: Tensor) -> Tensor:
-    """Return the Kullback-Leibler divergence [N] of logits [N, K] from the true ones."""
-    p, q = true.log_softmax(1), guess.log_softmax(1)
-    return (p.exp() * (p - q)).sum(1)

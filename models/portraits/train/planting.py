@@ -44,14 +44,13 @@ class Batches:
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """Return latents [N, C, H, W], each flipped with probability one half."""
-        return self._take(
-            torch.multinomial(self.base, self.size, True, generator=generator), generator
-        )
+        rows = torch.multinomial(self.base, self.size, True, generator=generator)
+        return mirrored(self.latents, rows, generator)
 
     def draw_captioned(self, generator: torch.Generator) -> tuple[Tensor, list[str]]:
         """Return latents and a caption for each."""
         rows, texts = self.captioned(self.size, generator)
-        return self._take(rows, generator), texts
+        return mirrored(self.latents, rows, generator), texts
 
     def captioned(self, count: int, generator: torch.Generator) -> tuple[Tensor, list[str]]:
         """Return `count` renders, as rows, and a caption for each."""
@@ -72,9 +71,11 @@ class Batches:
             texts.append("" if rng.random() < DROPPED else text)
         return torch.tensor(rows), texts
 
-    def _take(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        flipped = torch.randint(2, (len(rows),), generator=generator)
-        return self.latents[flipped, rows].float()
+
+def mirrored(latents: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+    """Take rows [N] of latents [2, ...], plain and mirrored, either with probability one half."""
+    flipped = torch.randint(2, (len(rows),), generator=generator)
+    return latents[flipped, rows].float()
 
 
 def planted(name: str) -> dict[str, dict[str, dict[str, float]]]:
