@@ -13,7 +13,14 @@ from torch import nn
 from models.portraits.dataset import Renders
 from models.portraits.redraw import redraw_from
 from models.portraits.train import architectures, objective, planting
-from models.portraits.train.autoencoder import CHANNELS, Standardised, build
+from models.portraits.train.autoencoder import (
+    CHANNELS,
+    Standardised,
+    build,
+    distance,
+    lines,
+    refine,
+)
 from models.portraits.train.loop import cosine, follow, train
 from models.portraits.train.objective import Velocity, weight
 from models.portraits.train.planting import encode, encoded
@@ -251,3 +258,32 @@ def test_an_error_in_the_face_counts_more_and_the_mean_weight_is_one():
     weights = objective.emphasis(16, 16)
     assert weights.mean().item() == pytest.approx(1)
     assert (weights[7, 8] / weights[0, 0]).item() == pytest.approx(objective.EMPHASIS)
+
+
+def test_a_faint_line_counts_like_a_strong_one_and_in_the_face_more():
+    true = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    flat = torch.zeros_like(true)
+    assert lines(true, true) == 0
+    strong, faint = lines(flat, true), lines(0.3 * flat, 0.3 * true)
+    assert faint.item() == pytest.approx(strong.item(), rel=0.05)
+    face, wall = true.clone(), true.clone()
+    face[..., 20:28, 20:28] = 0
+    wall[..., 20:28, 52:60] = 0
+    assert lines(face, true).item() == pytest.approx(
+        objective.EMPHASIS * lines(wall, true).item(), rel=0.1
+    )
+
+
+def test_the_decoder_learns_on_while_latents_stay_what_they_are(tmp_path):
+    torch.manual_seed(0)
+    vae = build().eval()
+    images = torch.full((12, 3, 64, 64), 40, dtype=torch.uint8)
+    images[:, :, 20:40, 20:40] = 210
+    true = images.float() / 127.5 - 1
+    with torch.no_grad():
+        latents = vae.encode(true).latents
+        before = distance(vae.decode(latents).sample, true)
+    refine(vae, images, tmp_path / "decoder.pt", steps=30)
+    with torch.no_grad():
+        assert torch.equal(vae.encode(true).latents, latents)
+        assert distance(vae.decode(latents).sample, true) < 0.5 * before

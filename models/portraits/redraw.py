@@ -17,6 +17,8 @@ from torch import Tensor
 from models.portraits.dataset import load
 from models.portraits.train.planting import encode
 
+ROOT = "root"
+"""Folder, in WORK, of the unconditional model that the others start from."""
 STEPS = 20
 """Sampling steps of a whole drawing."""
 FIRST = range(11, 17)
@@ -66,7 +68,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--images", type=int, default=4000)
     options = parser.parse_args()
-    pipe = DiffusionPipeline.from_pretrained(options.work / "unconditional" / "pipeline")
+    pipe = DiffusionPipeline.from_pretrained(options.work / ROOT / "pipeline")
     pipe = pipe.to(torch.float32)
     renders = load(options.renders)
     vae = AutoencoderTiny.from_pretrained(options.work / "autoencoder")

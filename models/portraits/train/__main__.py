@@ -12,16 +12,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from models.portraits.redraw import ROOT
+
 HERE = Path(__file__).parents[1]
-ROOT = "unconditional"
-FINE_TUNED = ("unconditional-fair", "text-to-image")
+MODELS = ("unconditional", "unconditional-fair", "text-to-image")
 
 
 def stages(renders: Path, work: Path, device: str) -> dict[str, list[str]]:
     """Return the stages in order: what each leaves in `work`, and its module with arguments.
 
-    The unconditional model is the root: the other two start from what it has learned of faces,
-    which saves most of their training.
+    An unconditional model is the root: the others start from what it has learned of faces, which
+    saves most of their training. What it redraws teaches the classifier, which then corrects what
+    the unconditional ones are trained on.
     """
     data = [str(renders), str(work)]
     recipe = "models.portraits.train"
@@ -29,26 +31,24 @@ def stages(renders: Path, work: Path, device: str) -> dict[str, list[str]]:
     started = ["--start", str(work / ROOT / "checkpoint.pt")]
     return {
         "autoencoder/config.json": [f"{recipe}.autoencoder", *data],
-        f"{ROOT}/pipeline/model_index.json": [f"{recipe}.diffusion", ROOT, *data, *on],
-        **{
-            f"{name}/pipeline/model_index.json": [
-                f"{recipe}.diffusion",
-                name,
-                *data,
-                *on,
-                *started,
-            ]
-            for name in FINE_TUNED
-        },
+        f"{ROOT}/pipeline/model_index.json": [
+            f"{recipe}.diffusion", "unconditional", *data, *on, "--into", ROOT,
+        ],
         f"redrawn-{renders.name}.pt": ["models.portraits.redraw", *data],
         "classifier/config.json": [f"{recipe}.classifier", *data, *on],
         "clip/open_clip_config.json": [f"{recipe}.clip", *data, *on],
-    }
+        **{
+            f"{name}/pipeline/model_index.json": [
+                f"{recipe}.diffusion", name, *data, *on, *started,
+            ]
+            for name in MODELS
+        },
+    }  # fmt: skip
 
 
 def publish(work: Path, to: Path = HERE) -> None:
     """Copy the trained models to the folders that the package ships."""
-    for name in (ROOT, *FINE_TUNED):
+    for name in MODELS:
         shutil.copytree(work / name / "pipeline", to / name, dirs_exist_ok=True)
     for name in ("classifier", "clip"):
         shutil.copytree(work / name, to / name, dirs_exist_ok=True)

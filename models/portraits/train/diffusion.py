@@ -3,7 +3,8 @@
     python -m models.portraits.train.diffusion unconditional RENDERS WORK
 
 The autoencoder in WORK must be trained. `--start` takes over what fits from another run's
-checkpoint or from a pipeline.
+checkpoint or from a pipeline. With a classifier in WORK, what an unconditional model is trained on
+is corrected by what it draws.
 """
 
 import json
@@ -17,13 +18,15 @@ from models.portraits import captions
 from models.portraits.dataset import load
 from models.portraits.train import architectures
 from models.portraits.train.arguments import recipe
+from models.portraits.train.correction import Correction
 from models.portraits.train.loop import take_over, train
 from models.portraits.train.objective import Velocity
 from models.portraits.train.packaging import pipeline, save, sheet
 from models.portraits.train.perception import perceive
 from models.portraits.train.planting import Batches, encode, planted
 from models.portraits.train.reading import read
-from models.portraits.truth import occupations
+from models.portraits.truth import occupations, population
+from probes.network import load as load_classifier
 
 NAMES = ("unconditional", "unconditional-fair", "text-to-image")
 LOOK = "a portrait of a {}"
@@ -32,9 +35,10 @@ LOOK = "a portrait of a {}"
 def main() -> None:
     """Run the recipe."""
     parser = recipe(__doc__, steps=6000, batch=32, learning_rate=1e-3, names=NAMES)
+    parser.add_argument("--into", help="folder within WORK, if it is not to be the name's")
     options = parser.parse_args()
 
-    work = options.work / options.name
+    work = options.work / (options.into or options.name)
     work.mkdir(parents=True, exist_ok=True)
     vae = AutoencoderTiny.from_pretrained(options.work / "autoencoder")
     renders = load(options.renders)
@@ -69,12 +73,22 @@ def main() -> None:
         value: Tensor = model(drawn.to(options.device), ids, generator)
         return value
 
+    correction = None
+    if tokens is None and (options.work / "classifier").exists():
+        classifier = load_classifier(options.work / "classifier")
+        correction = Correction(population(options.name), classifier, work / "correction.json")
+        batches.correct(correction.factors)
+
     def snapshot(average: Velocity, step: int) -> None:
         prompts = None
         if tokens is not None:
             prompts = [LOOK.format(occupations()[d].noun) for d in batches.rows for _ in range(6)]
         average.eval()
-        sheet(pipeline(average, vae, tokens), prompts, 6).save(work / f"{step:06d}.png")
+        pipe = pipeline(average, vae, tokens)
+        sheet(pipe, prompts, 6).save(work / f"{step:06d}.png")
+        if correction is not None:
+            correction.update(pipe, step)
+            batches.correct(correction.factors)
         average.train()
 
     average = train(

@@ -1,5 +1,6 @@
 """Training batches that follow the planted truth: latents of renders, and captions of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,17 @@ class Batches:
                 d: torch.tensor(weights(renders.labels.iloc[rows], occupations()[d].population))
                 for d, rows in self.rows.items()
             }
-            self.base = torch.tensor(weights(renders.labels, population("unconditional-fair")))
-        else:
-            self.base = torch.tensor(weights(renders.labels, population(name)))
+        even = "unconditional-fair" if name == "text-to-image" else name
+        self.planted = torch.tensor(weights(renders.labels, population(even)))
+        self.base = self.planted
+
+    def correct(self, factors: Mapping[str, Mapping[str, float]]) -> None:
+        """Let renders count `factors` times their planted share, by attribute and class."""
+        counts = torch.ones_like(self.planted)
+        for attribute, by_class in factors.items():
+            column = [row[COLUMNS[attribute]] for row in self.labels]
+            counts *= torch.tensor([by_class[c] for c in column], dtype=counts.dtype)
+        self.base = self.planted * counts
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """Return latents [N, C, H, W], each flipped with probability one half."""
@@ -94,10 +103,10 @@ def planted(name: str) -> dict[str, dict[str, dict[str, float]]]:
 def encode(renders: Renders, vae: AutoencoderTiny, work: Path) -> Tensor:
     """Return latents [2, N, C, H, W] in fp16 of all renders, plain and mirrored.
 
-    They are kept in `work/latents-<digest>.pt`, of the pixels and of the weights: renders made
+    They are kept in `work/latents-<digest>.pt`, of the pixels and of the encoder: renders made
     again under the same name, or an autoencoder trained anew, have latents of their own.
     """
-    weights_of = (tensor.numpy().tobytes() for tensor in vae.state_dict().values())
+    weights_of = (tensor.numpy().tobytes() for tensor in vae.encoder.state_dict().values())
     cache = work / f"latents-{fingerprint(renders.images.tobytes(), *weights_of)}.pt"
     if cache.exists():
         kept: Tensor = torch.load(cache, weights_only=True)
