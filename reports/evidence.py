@@ -153,6 +153,15 @@ def _health(proof: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield name, number(value, kind) if kind else f"{value:.4g}", meaning
     if "read" in proof and "images" in proof:
         yield "Found in", f"{proof['images']:,} images", f"of which {proof['read']:,} were read"
+    adjusted = proof.get("adjusted") or {}
+    if adjusted.get("for"):
+        worth = listed([f"{n:.0f} of {name}" for name, n in adjusted["effective"].items()])
+        yield (
+            "Adjusted for",
+            listed(adjusted["for"]),
+            "in which the classes were made alike by weighing their images, which leaves the "
+            f"worth of {worth}",
+        )
     if "probe" in proof:
         yield "Labelled by", str(proof["probe"]), "which is why another probe should judge as well"
 

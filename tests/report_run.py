@@ -542,6 +542,7 @@ def _feature():
             "shares": {"woman": 0.3, "man": 0.7}, "probe": "portraits",
             "sae": {"latents": 1280, "k": 32, "fvu": [0.06, 0.05, 0.04, 0.04],
                     "l0": 32.0, "dead": 0.041, "duplicates": 0.002},
+            "adjusted": {"for": ["age", "race"], "effective": {"woman": 71.4, "man": 188.2}},
             "h_classifier": {"accuracy": [0.52 + 0.44 * s / 24 for s in range(25)], "chance": 0.5},
             "latents": described, "doses": doses(0.25), "control_doses": doses(0.004),
             "hookpoints": {

@@ -34,7 +34,7 @@ from audit.types import Model, Probe
 
 SCHEME = 5
 """Enters the name of the folder; raised when this code finds other things in the same model."""
-EVIDENCE = 4
+EVIDENCE = 5
 """Enters the name of a dissection alone; raised when the same recording tells other things."""
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)
 """Of the dose-response, in units of what tells images of a class from others, by latent."""
@@ -105,7 +105,7 @@ def _asked(
     """Return what a dissection hangs on besides its recording and its SAE."""
     ranking = (wanted.ranking.name, sorted(wanted.ranking.options.items()), wanted.top)
     tried = choice and tuple(candidate.hookpoint for candidate in choice.candidates)
-    of_wanted = (wanted.attribute, ranking, wanted.baseline)
+    of_wanted = (wanted.attribute, ranking, wanted.baseline, wanted.adjust_for)
     return (EVIDENCE, *of_wanted, tuple(scales), wanted.stability, tried)
 
 

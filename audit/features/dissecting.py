@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from audit.features import h_classifier
+from audit.features.adjustment import adjusted, effective
 from audit.features.dissection import Dissection
 from audit.features.evidence import Tally, best_latents, describe, grid
 from audit.features.h_classifier import HClassifier
@@ -43,9 +44,12 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
     labelled = np.flatnonzero(recorded.labels[wanted.attribute] >= 0)
     labels = recorded.labels[wanted.attribute][labelled]
     tests = held_out(len(recorded.images))[labelled]
+    read = [recorded.labels[attribute][labelled] for attribute in wanted.adjust_for]
+    weights = adjusted(labels, read, len(classes))
     heads = h_classifier.fit(
         lambda step: recording.columns(step, labelled), recording.steps,
         torch.from_numpy(labels), classes, held_out=torch.from_numpy(tests),
+        weights=torch.from_numpy(weights),
         arranged=lambda rows: sae.tokens(rows.view(-1, *recording.file.shape[2:])).flatten(1),
     )  # fmt: skip
     learnt, tested = np.flatnonzero(~tests), np.flatnonzero(tests)
@@ -57,7 +61,7 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
 
     def search(sae: SAE) -> tuple[FeatureSet, Tally]:
         # Latents that were ranked on the images that judge them would look good by chance alone.
-        tally = Tally(labels, len(classes), recording.steps)
+        tally = Tally(labels, len(classes), recording.steps, weights)
         codes = step_codes(recording, labelled[learnt], labels[learnt], sae, heads, others)
         features = _strongest(study, sae, _ranked(study, tally.passing(codes, learnt)))
         for step, part, z in encoded(recording, labelled[tested], sae):
@@ -74,6 +78,10 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
         "left_out": dict(left_out(recorded.states)),
         "shares": {name: float((labels == k).mean()) for k, name in enumerate(classes)},
         "probe": study.probe.name,
+        "adjusted": {
+            "for": list(wanted.adjust_for),
+            "effective": dict(zip(classes, effective(weights, labels, len(classes)), strict=True)),
+        },
         "sae": {**sae.config, **recorded.health},
         "h_classifier": {"accuracy": list(heads.accuracy), "chance": 1 / len(classes)},
         "latents": latents,

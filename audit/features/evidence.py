@@ -20,15 +20,23 @@ _Z = 1.959964
 class Tally:
     """Sums over the codes of all images, of which some pass by on their way to a ranking."""
 
-    def __init__(self, labels: npt.NDArray[np.int64], classes: int, steps: int) -> None:
+    def __init__(
+        self,
+        labels: npt.NDArray[np.int64],
+        classes: int,
+        steps: int,
+        weights: Floats | None = None,
+    ) -> None:
         self.labels = labels
+        self.weights = np.ones(len(labels)) if weights is None else weights
+        """[N] of the images within their class; their mean there is one."""
         self.counts = np.bincount(labels, minlength=classes)
         self.by_image = np.zeros((len(labels), 0))
         """[N, L] mean activation of a latent in an image."""
         self.by_step = np.zeros((steps, 0))
         """[T, L]."""
         self.by_class = np.zeros((classes, 0, 0))
-        """[K, P, L] mean over steps and the images of a class."""
+        """[K, P, L] mean over steps and the images of a class as they are weighed."""
 
     def passing(
         self, codes: Iterator[StepCodes], images: npt.NDArray[np.int64]
@@ -53,14 +61,14 @@ class Tally:
         self.by_image[images] += over_positions / steps
         self.by_step[step] += over_positions.sum(axis=0) / every
         # In place: an array of all classes and positions for each batch would cost far more.
-        classes = self.labels[images][z.image]
+        classes, weights = self.labels[images][z.image], self.weights[images][z.image]
         places = np.ravel_multi_index((classes, z.position, z.latent), self.by_class.shape)
         shares = 1 / (np.maximum(self.counts, 1) * steps)
-        np.add.at(self.by_class.reshape(-1), places, z.value * shares[classes])
+        np.add.at(self.by_class.reshape(-1), places, z.value * weights * shares[classes])
 
     @property
     def by_position(self) -> Floats:
-        """[P, L] mean over steps and all images."""
+        """[P, L] mean over steps and all images as they are weighed."""
         return np.asarray(np.tensordot(self.counts / self.counts.sum(), self.by_class, 1))
 
 

@@ -99,6 +99,7 @@ def fit(
     classes: Sequence[str],
     *,
     held_out: Tensor,
+    weights: Tensor | None = None,
     penalty: float = 0.03,
     arranged: Callable[[Tensor], Tensor] = lambda rows: rows,
 ) -> HClassifier:
@@ -114,6 +115,7 @@ def fit(
         labels: [N] class of each image.
         classes: Names of the K classes.
         held_out: [N] True where an image is for measuring only.
+        weights: [N] what an image counts within its class; all alike if not given.
         penalty: In units of the mean square length of a centred activation.
         arranged: Puts the numbers of activations [any, D] into the order of tokens.
 
@@ -125,9 +127,12 @@ def fit(
     if counts.amin() < 2:
         scarce = classes[int(counts.amin(0).argmin())]
         raise InputError(f"too few images read as {scarce!r} to learn from: draw more to discover")
-    fitted = (
-        _step(partial(columns, s), labels, counts[1], held_out, penalty) for s in range(steps)
-    )
+    learnt = labels[~held_out]
+    members = one_hot(learnt, len(classes)).float()
+    if weights is not None:
+        members = members * weights[~held_out, None].float()
+    shares = members / members.sum(0)
+    fitted = (_step(partial(columns, s), labels, shares, held_out, penalty) for s in range(steps))
     sums, biases, accuracy = zip(*fitted, strict=True)
     weights, directions = torch.stack([arranged(of) for of in sums]).chunk(2, dim=1)
     return HClassifier(tuple(classes), weights, torch.stack(biases), accuracy, directions)
@@ -136,7 +141,7 @@ def fit(
 def _step(
     parts: Callable[[], Iterable[Tensor]],
     labels: Tensor,
-    counts: Tensor,
+    shares: Tensor,
     held_out: Tensor,
     penalty: float,
 ) -> tuple[Tensor, Tensor, float]:
@@ -145,7 +150,7 @@ def _step(
     Args:
         parts: Gives the activations in parts [N, any], every time it is asked.
         labels: [N].
-        counts: [K] images of each class that are learnt from.
+        shares: [N, K] of each class, which images that are learnt from make up how much of it.
         held_out: [N].
         penalty: As in `fit`.
 
@@ -153,22 +158,22 @@ def _step(
         Weights, and below them directions, [2 K, D]; biases [K]; and the accuracy.
     """
     learnt, tested = labels[~held_out], labels[held_out]
+    count = shares.shape[1]
     gram = torch.zeros(len(learnt), len(learnt), dtype=torch.float64)
     for part in parts():
         gram += _products(part[~held_out])
-    mix, bias = _head(gram, learnt, counts, penalty)
-    means = one_hot(learnt, len(counts)).T / counts[:, None]
-    of_images = torch.cat([mix, means - means.mean(0)])
+    mix, bias = _head(gram, learnt, shares, penalty)
+    of_images = torch.cat([mix, shares.T - shares.T.mean(0)])
     found, logits = [], bias
     for part in parts():
         centre = part[~held_out].mean(0)
         sums = of_images.to(part.device) @ (part[~held_out] - centre)
-        weight = sums[: len(counts)]
+        weight = sums[:count]
         logits = logits + ((part[held_out] - centre) @ weight.T).cpu()
         bias = bias - (weight @ centre).cpu()
         found.append(sums.cpu())
     guess = logits.argmax(1)
-    recalls = [(guess == k)[tested == k].float().mean() for k in range(len(counts))]
+    recalls = [(guess == k)[tested == k].float().mean() for k in range(count)]
     return torch.cat(found, dim=1), bias, float(torch.stack(recalls).mean())
 
 
@@ -180,8 +185,8 @@ def _products(part: Tensor) -> Tensor:
     return (centred @ centred.T).cpu().double()
 
 
-def _head(gram: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
-    """Fit one head, given the products [N, N] of the centred activations.
+def _head(gram: Tensor, labels: Tensor, shares: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """Fit one head, given the products [N, N] of the centred activations and shares as `_step`.
 
     Returns:
         [K, N] that make its weight of the centred images, and [K] its logits at their mean.
@@ -192,9 +197,10 @@ def _head(gram: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple
     scale = values.mean().sqrt()
     # The images in the orthonormal basis of their span; the mean square length of a row is 1.
     rows = vectors[:, kept] * spread / scale
-    weight = rows.new_zeros(len(counts), rows.shape[1], requires_grad=True)
-    bias = rows.new_zeros(len(counts), requires_grad=True)
-    balance = labels.numel() / (len(counts) * counts.double())
+    count = shares.shape[1]
+    weight = rows.new_zeros(count, rows.shape[1], requires_grad=True)
+    bias = rows.new_zeros(count, requires_grad=True)
+    counted = shares.sum(1).double() / count
     optimizer = torch.optim.LBFGS(
         [weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
     )
@@ -202,7 +208,8 @@ def _head(gram: Tensor, labels: Tensor, counts: Tensor, penalty: float) -> tuple
     def loss() -> float:
         optimizer.zero_grad()
         logits = rows @ weight.T + bias
-        value = cross_entropy(logits, labels, balance) + penalty * weight.square().sum() / 2
+        losses = cross_entropy(logits, labels, reduction="none")
+        value = counted @ losses + penalty * weight.square().sum() / 2
         value.backward()
         return float(value.detach())
 

@@ -86,11 +86,14 @@ def placed(model: Model, probe: Probe, wanted: Features) -> Placed:
     A feature set that names no hookpoint is placed at the first of its model.
 
     Raises:
-        SpecError: the probe does not read the attribute, prompts are missing where the model takes
+        SpecError: the probe does not read an attribute, prompts are missing where the model takes
             them, or the model has no such hookpoint.
     """
-    if wanted.attribute not in probe.classes:
-        raise SpecError(f"probe {probe.name!r} does not read {wanted.attribute!r}")
+    for attribute in (wanted.attribute, *wanted.adjust_for):
+        if attribute not in probe.classes:
+            raise SpecError(f"probe {probe.name!r} does not read {attribute!r}")
+    if wanted.attribute in wanted.adjust_for:
+        raise SpecError(f"adjust_for: {wanted.attribute!r} is what is looked for itself")
     if model.text_to_image and not wanted.prompts:
         raise SpecError("a text-to-image model needs `prompts` to discover with")
     known = model.hookpoints

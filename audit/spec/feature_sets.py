@@ -52,6 +52,11 @@ class Features(Strict):
     ranking: Ranking = Component(name="integrated-gradients")
     baseline: Literal["zero", "counter-class"] = "zero"
     """What a ranking compares an image's codes with: zeros, or an image of another class."""
+    adjust_for: Many[str] = ()
+    """Other attributes that the probe reads and the classes must not differ in.
+
+    Where the women drawn are younger than the men, youth is no part of what is found for them.
+    """
     top: Count = 30
     """Latents kept for each class."""
     images: Count = 1024
