@@ -24,8 +24,8 @@ DRAWN = 128
 """Portraits that are read each time."""
 STEADINESS = 0.5
 """Power of a correction: so few portraits tell a share to .04, not to be followed whole."""
-LIMIT = 3.0
-"""How many times its planted share a class can count at most; a third of it at least."""
+LIMIT = 5.0
+"""How many times its planted share a class can count at most; a fifth of it at least."""
 
 Factors = dict[str, dict[str, float]]
 """What renders of a class count beside their planted share, by attribute and class."""
