@@ -39,9 +39,9 @@ def adjusted(
     wanted = []
     for levels in (other + 1 for other in others):
         table = np.array([np.bincount(levels[of], minlength=levels.max() + 1) for of in members])
-        shown = np.asarray(table > 0).all(axis=0)
-        weights[~shown[levels]] = 0
-        wanted.append((levels, (table / table.sum(axis=1, keepdims=True)).mean(axis=0) * shown))
+        common = table.min(axis=0) > 0
+        weights[~common[levels]] = 0
+        wanted.append((levels, (table / table.sum(axis=1, keepdims=True)).mean(axis=0) * common))
     for of in members:
         if not weights[of].any():
             weights[of] = 1  # nothing in common with the others: there is nothing to adjust
