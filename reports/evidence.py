@@ -155,7 +155,7 @@ def _health(proof: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "Found in", f"{proof['images']:,} images", f"of which {proof['read']:,} were read"
     adjusted = proof.get("adjusted") or {}
     if adjusted.get("for"):
-        worth = listed([f"{n:.0f} of {name}" for name, n in adjusted["effective"].items()])
+        worth = listed([f"{n:.0f} images of {name}" for name, n in adjusted["effective"].items()])
         yield (
             "Adjusted for",
             listed(adjusted["for"]),

@@ -381,7 +381,7 @@ def test_features_bring_their_evidence(page, html):
     assert "orange marks where latent 911 is active" in html
     assert "Not held by this run" not in page.text
     assert "age and race in which the classes were made alike" in " ".join(page.text.split())
-    assert "the worth of 71 of woman and 188 of man" in page.text
+    assert "the worth of 188 images of man and 71 images of woman" in page.text
     assert (
         "Left out of the evidence, since they did not come out: 12 images (4 failed and 8"
         " filtered)." in page.text
