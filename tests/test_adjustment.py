@@ -6,7 +6,7 @@ import torch
 from planted import PlantedModel, PlantedProbe, random_sae
 from test_dissecting import IMAGES, LATENTS, WIDTH, recorded, study
 
-from audit.errors import SpecError
+from audit.errors import InputError, SpecError
 from audit.features import h_classifier
 from audit.features.adjustment import MOST, adjusted, effective
 from audit.features.dissecting import dissect
@@ -60,7 +60,19 @@ def test_a_few_images_do_not_stand_for_a_class():
     labels = np.repeat([0, 1], 200)
     other = np.r_[np.repeat([0, 1], [199, 1]), np.repeat([0, 1], [20, 180])]
     weights = adjusted(labels, [other], 2)
-    assert weights.max() < 1.1 * MOST
+    assert weights.max() <= MOST
+
+
+def test_a_class_of_which_no_image_that_counts_is_learnt_from_is_said_to_be_scarce():
+    """Its head would be of nothing: not a number."""
+    labels = torch.arange(40) // 2 % 2
+    held_out = torch.arange(40) % 2 == 0
+    weights = ((labels == 0) | held_out).float()
+    with pytest.raises(InputError, match="too few images read as 'b'"):
+        h_classifier.fit(
+            lambda step: [torch.randn(40, 3)], 1, labels, ("a", "b"),
+            held_out=held_out, weights=weights,
+        )  # fmt: skip
 
 
 def test_heads_and_directions_do_not_hold_what_goes_with_a_class():

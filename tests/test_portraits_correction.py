@@ -64,7 +64,7 @@ def test_what_was_drawn_corrects_the_factors_and_a_new_training_goes_on_with_the
     def unet(x, time):
         return SimpleNamespace(sample=torch.zeros_like(x))
 
-    unet.config = blank
+    unet.config, unet.device = blank, "cpu"
     pipe = SimpleNamespace(scheduler=architectures.scheduler(), unet=unet, vqvae=build().eval())
     classifier = PortraitNet({a: tuple(read()["classes"][a]) for a in NOMINAL}, {}).eval()
     with torch.no_grad():

@@ -25,10 +25,10 @@ class Tally:
         labels: npt.NDArray[np.int64],
         classes: int,
         steps: int,
-        weights: Floats | None = None,
+        weights: Floats,
     ) -> None:
         self.labels = labels
-        self.weights = np.ones(len(labels)) if weights is None else weights
+        self.weights = weights
         """[N] of the images within their class; their mean there is one."""
         self.counts = np.bincount(labels, minlength=classes)
         self.by_image = np.zeros((len(labels), 0))

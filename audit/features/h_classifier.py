@@ -122,20 +122,20 @@ def fit(
     Raises:
         InputError: a class has fewer than two images on either side.
     """
-    counts = torch.stack([labels[held_out].bincount(minlength=len(classes)),
-                          labels[~held_out].bincount(minlength=len(classes))])  # fmt: skip
+    if weights is None:
+        weights = torch.ones(len(labels))
+    counts = torch.stack([labels[used].bincount(minlength=len(classes))
+                          for used in (held_out, ~held_out & (weights > 0))])  # fmt: skip
     if counts.amin() < 2:
         scarce = classes[int(counts.amin(0).argmin())]
         raise InputError(f"too few images read as {scarce!r} to learn from: draw more to discover")
     learnt = labels[~held_out]
-    members = one_hot(learnt, len(classes)).float()
-    if weights is not None:
-        members = members * weights[~held_out, None].float()
+    members = one_hot(learnt, len(classes)) * weights[~held_out, None].float()
     shares = members / members.sum(0)
     fitted = (_step(partial(columns, s), labels, shares, held_out, penalty) for s in range(steps))
     sums, biases, accuracy = zip(*fitted, strict=True)
-    weights, directions = torch.stack([arranged(of) for of in sums]).chunk(2, dim=1)
-    return HClassifier(tuple(classes), weights, torch.stack(biases), accuracy, directions)
+    heads, directions = torch.stack([arranged(of) for of in sums]).chunk(2, dim=1)
+    return HClassifier(tuple(classes), heads, torch.stack(biases), accuracy, directions)
 
 
 def _step(

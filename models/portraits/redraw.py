@@ -46,7 +46,7 @@ def redraw_from(
     scheduler.set_timesteps(STEPS)
     scheduler.set_begin_index(first)
     times = scheduler.timesteps[first:]
-    noise = torch.randn(latents.shape, generator=generator)
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     drawn = scheduler.add_noise(latents, noise, times[:1].expand(len(latents)))
     for time in times:
         drawn = scheduler.step(pipe.unet(drawn, time).sample, time, drawn).prev_sample

@@ -43,7 +43,7 @@ class Correction:
     def update(self, pipe: LDMPipeline, step: int) -> None:
         """Draw, read and correct what the next steps are trained on."""
         size, channels = pipe.unet.config.sample_size, pipe.unet.config.in_channels
-        nothing = torch.zeros(DRAWN, channels, size, size)
+        nothing = torch.zeros(DRAWN, channels, size, size, device=pipe.unet.device)
         latents = redraw(pipe, nothing, range(1), torch.Generator().manual_seed(step))
         seen = predict(self.classifier, decoded(latents, pipe.vqvae)).probabilities
         shares = {}

@@ -61,6 +61,7 @@ def main() -> None:
     elif options.start:
         take_over(model, options.start)
     model.to(options.device)
+    vae.to(options.device)  # with the U-Net that it draws samples with
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
         ids = None

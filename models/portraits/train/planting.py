@@ -135,5 +135,5 @@ def decoded(latents: Tensor, vae: AutoencoderTiny) -> Images:
     parts = []
     for some in torch.split(latents, BATCH):
         plain = vae.decode(some).sample.clamp(-1, 1).permute(0, 2, 3, 1)
-        parts.append(((plain + 1) * 127.5).round().byte().numpy())
+        parts.append(((plain + 1) * 127.5).round().byte().cpu().numpy())
     return np.concatenate(parts)
