@@ -13,7 +13,7 @@ from models.portraits.train import architectures
 from models.portraits.train.autoencoder import build
 from models.portraits.train.correction import DRAWN, LIMIT, Correction, corrected
 from models.portraits.train.planting import Batches
-from models.portraits.truth import NOMINAL, population, read
+from models.portraits.truth import NOMINAL, groups_of_age, population, read
 from probes.network import PortraitNet
 
 
@@ -27,7 +27,8 @@ def test_a_model_that_blurs_comes_to_draw_what_was_planted():
     for _ in range(30):
         shown = wanted * [factors.get("age", {}).get(name, 1) for name in names]
         drawn = shown / shown.sum() @ becomes
-        factors = corrected(factors, {"age": dict(zip(names, drawn, strict=True))}, planted)
+        drawn_by_name = {"age": dict(zip(names, drawn, strict=True))}
+        factors = corrected(factors, drawn_by_name, {"age": planted.shares("age")})
     np.testing.assert_allclose(drawn, wanted, atol=0.005)
 
 
@@ -35,26 +36,39 @@ def test_a_class_that_is_never_drawn_counts_no_more_than_the_limit():
     drawn = {"gender": {"woman": 0.0, "man": 1.0}}
     factors = {}
     for _ in range(20):
-        factors = corrected(factors, drawn, population("unconditional"))
+        factors = corrected(factors, drawn, {"gender": {"woman": 0.3, "man": 0.7}})
     assert factors["gender"] == {"woman": LIMIT, "man": 1 / LIMIT}
 
 
 def test_batches_follow_the_corrected_shares():
     classes = read()["classes"]
     cells = pd.MultiIndex.from_product(classes.values(), names=["gender", "age_class", "race"])
-    labels = cells.to_frame(index=False)
+    labels = cells.to_frame(index=False).loc[np.repeat(np.arange(len(cells)), 2)]
+    years = {"young": (20, 30), "adult": (40, 50), "old": (65, 80)}
+    halves = np.arange(len(labels)) % 2
+    labels["age"] = [years[a][h] for a, h in zip(labels["age_class"], halves, strict=True)]
     images = np.zeros((len(labels), 64, 64, 3), np.uint8)
     numbers = torch.arange(len(labels)).float().view(1, -1, 1, 1, 1).repeat(2, 1, 1, 1, 1)
     batches = Batches("unconditional-fair", Renders(images, labels), numbers, 6000)
 
-    def young():
-        rows = batches.draw(torch.Generator().manual_seed(0)).flatten().long().numpy()
-        return (labels["age_class"].iloc[rows] == "young").mean()
+    wanted = dict.fromkeys(groups_of_age(np.array([20, 30, 40, 50, 65, 80])), 1 / 6)
+    assert batches.wanted()["age"] == pytest.approx(wanted)
+    assert batches.wanted()["race"] == pytest.approx(population("unconditional-fair").race)
 
-    assert young() == pytest.approx(1 / 3, abs=0.02)
+    def twenty():
+        rows = batches.draw(torch.Generator().manual_seed(0)).flatten().long().numpy()
+        return (labels["age"].iloc[rows] == 20).mean()
+
+    assert twenty() == pytest.approx(1 / 6, abs=0.02)
     for _ in range(2):  # the factors are of the planted shares, not of the last ones
-        batches.correct({"age": {"young": 2.0, "adult": 1.0, "old": 1.0}})
-        assert young() == pytest.approx(1 / 2, abs=0.02)
+        batches.correct({"age": dict.fromkeys(wanted, 1.0) | {"18-25": 5.0}})
+        assert twenty() == pytest.approx(1 / 2, abs=0.02)
+
+
+def test_years_fall_into_halves_of_the_age_classes():
+    years = np.array([17.2, 25.9, 26, 34.9, 35, 47, 60, 69.9, 70, 93])
+    halves = ["18-25", "18-25", "26-34", "26-34", "35-46", "47-59", "60-69", "60-69", "70+", "70+"]
+    assert groups_of_age(years) == halves
 
 
 def test_what_was_drawn_corrects_the_factors_and_a_new_training_goes_on_with_them(tmp_path):
@@ -66,15 +80,20 @@ def test_what_was_drawn_corrects_the_factors_and_a_new_training_goes_on_with_the
 
     unet.config, unet.device = blank, "cpu"
     pipe = SimpleNamespace(scheduler=architectures.scheduler(), unet=unet, vqvae=build().eval())
-    classifier = PortraitNet({a: tuple(read()["classes"][a]) for a in NOMINAL}, {}).eval()
+    classes = {a: tuple(read()["classes"][a]) for a in NOMINAL}
+    classifier = PortraitNet(classes, {"age": (50, 20)}).eval()
     with torch.no_grad():
+        classifier.value_heads["age"].weight.zero_()
+        classifier.value_heads["age"].bias.fill_(1.5)  # and all are eighty
         classifier.heads["gender"].bias.copy_(torch.tensor([100.0, 0.0]))  # women are all it sees
     planted, file = population("unconditional"), tmp_path / "correction.json"
-    correction = Correction(planted, classifier, file)
+    wanted = {"gender": planted.shares("gender"), "age": {"18-25": 0.84, "70+": 0.16}}
+    correction = Correction(wanted, classifier, file)
     assert correction.factors == {}
     correction.update(pipe, 250)
     women = planted.shares("gender")["woman"] ** 0.5
     men = (planted.shares("gender")["man"] * 2 * DRAWN) ** 0.5
     assert correction.factors["gender"] == {"woman": women, "man": min(men, LIMIT)}
+    assert correction.factors["age"] == {"18-25": LIMIT, "70+": pytest.approx(0.4)}
     assert json.loads(file.read_text()) == correction.factors
-    assert Correction(planted, classifier, file).factors == correction.factors
+    assert Correction(wanted, classifier, file).factors == correction.factors

@@ -15,6 +15,8 @@ FILE = Path(__file__).with_name("truth.yaml")
 NOMINAL = ("gender", "age", "race")
 COLUMNS = {"gender": "gender", "age": "age_class", "race": "race"}
 """Attribute -> column of the labels of a render."""
+HALVES = {26: "18-25", 35: "26-34", 47: "35-46", 60: "47-59", 70: "60-69", 200: "70+"}
+"""Halves of the age classes, by the year in which each has ended."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Population:
             ages = next(iter(self.age.values()))
             return {a: sum(self.gender[g] * self.age[g][a] for g in self.gender) for a in ages}
         return dict(getattr(self, attribute))
+
+
+def groups_of_age(years: npt.NDArray[np.floating]) -> list[str]:
+    """Return the half of an age class that each of `years` [N] falls in."""
+    return [list(HALVES.values())[k] for k in np.digitize(years, list(HALVES)[:-1])]
 
 
 @cache

@@ -25,7 +25,7 @@ from models.portraits.train.packaging import pipeline, save, sheet
 from models.portraits.train.perception import perceive
 from models.portraits.train.planting import Batches, encode, planted
 from models.portraits.train.reading import read
-from models.portraits.truth import occupations, population
+from models.portraits.truth import occupations
 from probes.network import load as load_classifier
 
 NAMES = ("unconditional", "unconditional-fair", "text-to-image")
@@ -77,7 +77,7 @@ def main() -> None:
     correction = None
     if tokens is None and (options.work / "classifier").exists():
         classifier = load_classifier(options.work / "classifier")
-        correction = Correction(population(options.name), classifier, work / "correction.json")
+        correction = Correction(batches.wanted(), classifier, work / "correction.json")
         batches.correct(correction.factors)
 
     def snapshot(average: Velocity, step: int) -> None:

@@ -13,7 +13,14 @@ from audit.storage.weights import fingerprint
 from audit.types import Images
 from models.portraits import captions
 from models.portraits.dataset import Renders
-from models.portraits.truth import COLUMNS, occupations, population, weights
+from models.portraits.truth import (
+    COLUMNS,
+    NOMINAL,
+    groups_of_age,
+    occupations,
+    population,
+    weights,
+)
 
 DROPPED = 0.1
 """Share of captions left out, so that guidance has an unconditional branch."""
@@ -42,13 +49,24 @@ class Batches:
         even = "unconditional-fair" if name == "text-to-image" else name
         self.planted = torch.tensor(weights(renders.labels, population(even)))
         self.base = self.planted
+        shown = {a: list(renders.labels[COLUMNS[a]]) for a in NOMINAL}
+        self.shown = {**shown, "age": groups_of_age(renders.labels["age"].to_numpy())}
+
+    def wanted(self) -> dict[str, dict[str, float]]:
+        """Return the planted shares by attribute and class, of age by `groups_of_age`."""
+        shares: dict[str, dict[str, float]] = {}
+        for attribute, names in self.shown.items():
+            shares[attribute] = dict.fromkeys(names, 0.0)
+            for name, share in zip(names, self.planted.tolist(), strict=True):
+                shares[attribute][name] += share
+        return shares
 
     def correct(self, factors: Mapping[str, Mapping[str, float]]) -> None:
-        """Let renders count `factors` times their planted share, by attribute and class."""
+        """Let renders count `factors` times their planted share, as in `wanted`."""
         counts = torch.ones_like(self.planted)
         for attribute, by_class in factors.items():
-            column = [row[COLUMNS[attribute]] for row in self.labels]
-            counts *= torch.tensor([by_class[c] for c in column], dtype=counts.dtype)
+            names = self.shown[attribute]
+            counts *= torch.tensor([by_class[name] for name in names], dtype=counts.dtype)
         self.base = self.planted * counts
 
     def draw(self, generator: torch.Generator) -> Tensor:
