@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
+from audit.features.codes import SparseCodes, StepCodes
 from audit.features.sae import SAE, fvu
 from audit.rankings.integrated_gradients import attributions
-from audit.types import SparseCodes, StepCodes
 
 WIDTH, LATENTS, K, TOKENS = 512, 4096, 32, 4096
 

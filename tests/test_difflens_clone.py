@@ -24,12 +24,13 @@ from planted import STEPS, random_sae, requests
 from torch import nn
 
 from audit.features.asyrp import amplification
+from audit.features.codes import SparseCodes, StepCodes
 from audit.features.h_classifier import HClassifier
 from audit.features.latent_edit import LatentEdit
 from audit.features.sae import fvu
 from audit.images.assignment import Assignment
 from audit.rankings.integrated_gradients import attributions
-from audit.types import Moment, SparseCodes, StepCodes
+from audit.types import Moment
 
 CLONE = os.environ.get("BIAS_AUDIT_DIFFLENS")
 pytestmark = pytest.mark.skipif(

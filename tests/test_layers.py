@@ -18,7 +18,7 @@ FOUNDATION = """
     audit.features.sae audit.features.sae_training audit.features.sparse_linear
     audit.features.h_classifier audit.features.recording audit.features.latent_edit
     audit.features.dissection audit.features.dose_response audit.features.evidence
-    audit.features.reading
+    audit.features.reading audit.features.codes
     audit.features.calibration audit.features.asyrp audit.features.stock_pipeline
     audit.features.prompt_embeddings audit.features.semantic_guidance
     audit.features.concept_edit audit.images.assignment audit.images.image_text

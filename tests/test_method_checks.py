@@ -14,11 +14,12 @@ from torch.nn import functional
 
 from audit.errors import SpecError
 from audit.features import h_classifier
+from audit.features.codes import SparseCodes, StepCodes
 from audit.features.latent_edit import LatentEdit
 from audit.features.sae import SAE, fvu
 from audit.images.assignment import Assignment
 from audit.rankings.integrated_gradients import attributions, integrated_gradients
-from audit.types import Moment, SparseCodes, StepCodes
+from audit.types import Moment
 
 N, LATENTS, K = 16, 64, 6
 

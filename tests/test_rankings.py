@@ -6,13 +6,13 @@ import pytest
 from scipy.special import softmax
 
 from audit.errors import SpecError
+from audit.features.codes import SparseCodes, StepCodes
 from audit.rankings.activation_weight import activation_weight
 from audit.rankings.contrast import contrast
 from audit.rankings.integrated_gradients import attributions, integrated_gradients
 from audit.rankings.random import random
 from audit.registry import build
 from audit.testing.functions import check_ranking, step_codes
-from audit.types import SparseCodes, StepCodes
 
 
 @pytest.mark.parametrize(

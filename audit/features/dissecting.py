@@ -16,6 +16,7 @@ from torch import Tensor
 
 from audit.features import h_classifier
 from audit.features.adjustment import adjusted, effective
+from audit.features.codes import SparseCodes, StepCodes
 from audit.features.dissection import Dissection
 from audit.features.evidence import Tally, best_latents, describe, grid
 from audit.features.h_classifier import HClassifier
@@ -25,7 +26,7 @@ from audit.features.sae import SAE
 from audit.features.stability import Found, agreement
 from audit.features.study import Study
 from audit.registry import build
-from audit.types import FeatureSet, Floats, SparseCodes, StepCodes
+from audit.types import FeatureSet, Floats
 
 POSITIONS = 8192
 """Encoded at a time: an SAE weighs all its latents before it keeps a few."""

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from audit.types import FeatureSet, Floats, SparseCodes, StepCodes
+from audit.features.codes import SparseCodes, StepCodes
+from audit.types import FeatureSet, Floats
 
 PICTURED = 8
 """Latents of a class that are shown with images."""

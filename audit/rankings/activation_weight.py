@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from audit.features.codes import Ranking, StepCodes
 from audit.rankings.averaging import mean_by_class
-from audit.types import Floats, Ranking, StepCodes
+from audit.types import Floats
 
 
 def activation_weight() -> Ranking:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from audit.errors import SpecError
-from audit.types import Floats, StepCodes
+from audit.features.codes import StepCodes
+from audit.types import Floats
 
 
 def mean_by_class(

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from audit.errors import SpecError
-from audit.types import Floats, Ranking, StepCodes
+from audit.features.codes import Ranking, StepCodes
+from audit.types import Floats
 
 
 def contrast() -> Ranking:

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.errors import SpecError, unknown
+from audit.features.codes import Ranking, SparseCodes, StepCodes
 from audit.rankings.averaging import mean_by_class
-from audit.types import Floats, Ranking, SparseCodes, StepCodes
+from audit.types import Floats
 
 WEIGHTINGS = ("signed", "absolute")
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(32)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from audit.features.codes import Ranking, StepCodes
 from audit.rankings.integrated_gradients import integrated_gradients
-from audit.types import Floats, Ranking, StepCodes
+from audit.types import Floats
 
 _NEIGHBOURS = 32
 """Latents that swap effects with one another: neighbours in activation mass."""

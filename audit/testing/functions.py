@@ -5,8 +5,9 @@ from copy import deepcopy
 import numpy as np
 import numpy.typing as npt
 
+from audit.features.codes import Ranking, SparseCodes, StepCodes
 from audit.testing.promises import close, pure, require
-from audit.types import Metric, Ranking, SparseCodes, StepCodes
+from audit.types import Metric
 
 
 def check_ranking(ranking: Ranking, *, latents: int = 12, classes: int = 2) -> None:
