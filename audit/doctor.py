@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -61,13 +61,12 @@ def examine(store: Path) -> Iterator[Finding]:
 
 def verify(store: Store) -> Iterator[Finding]:
     """Yield what is wrong in a store: damaged entries, and what nothing commits."""
-    damaged, left = list(store.damaged()), list(_left(store))
+    damaged, files = list(store.damaged()), _files(_left(store))
     for side in damaged:
         yield Finding(
             "damaged", f"{store.relative(side)}: made again when it is next asked for", False
         )
     yield Finding("damaged entries", str(len(damaged)), not damaged)
-    files = [file for path in left for file in (path, *path.rglob("*")) if file.is_file()]
     size = sum(file.stat().st_size for file in files)
     yield Finding("left by killed runs", f"{len(files)} files, {size / 1e6:.1f} MB", True)
 
@@ -81,15 +80,14 @@ def collect(store: Store) -> int:
     damaged = list(store.damaged())
     for side in damaged:
         side.unlink(missing_ok=True)
-    deleted = len(damaged)
-    for path in list(_left(store)):
+    left = list(_left(store))
+    files = _files(left)
+    for path in left:
         if path.is_dir():
-            deleted += sum(file.is_file() for file in path.rglob("*"))
             shutil.rmtree(path)
         else:
-            deleted += 1
             path.unlink(missing_ok=True)
-    return deleted
+    return len(damaged) + len(files)
 
 
 def _left(store: Store) -> Iterator[Path]:
@@ -98,6 +96,11 @@ def _left(store: Store) -> Iterator[Path]:
     for place in sorted(store.root.iterdir()) if store.root.is_dir() else ():
         if place != store.blobs:
             yield from unfinished(place)
+
+
+def _files(left: Iterable[Path]) -> list[Path]:
+    """Return the files of what was left: itself where it is one, else those at any depth."""
+    return [file for path in left for file in (path, *path.rglob("*")) if file.is_file()]
 
 
 def _package(name: str) -> Finding:
