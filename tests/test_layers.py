@@ -9,8 +9,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("audit", "models", "probes", "reports")
 
 WORDS = """
-    audit.errors audit.types audit.progress audit.interrupts audit.redaction audit.images.batches
-    audit.images.memory
+    audit.errors audit.types audit.progress audit.interrupts audit.redaction audit.placeholders
+    audit.images.batches audit.images.memory
 """
 FOUNDATION = """
     audit.registry audit.storage.* audit.statistics.* audit.metrics.* audit.rankings.*

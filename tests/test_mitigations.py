@@ -261,8 +261,12 @@ def test_a_suffix_is_added_to_every_prompt():
         "a photo of a doctor if all individuals can be a doctor irrespective of their gender"
     )
     assert asked("x", prompt_suffix(suffix="and be fair"), 1) == ["x and be fair"]
-    with pytest.raises(SpecError, match="cannot fill in"):
-        prompt_suffix(suffix="{whom}")
+    with pytest.raises(SpecError) as error:
+        prompt_suffix(suffix="whatever their {atribute}")
+    assert str(error.value) == (
+        "prompt-suffix: option 'suffix': unknown placeholder '{atribute}'; did you mean"
+        " '{attribute}'? (known: {article}, {attribute}, {noun})"
+    )
 
 
 def test_prompts_of_a_model_without_prompts_cannot_be_rewritten():

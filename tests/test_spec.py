@@ -461,15 +461,25 @@ MISTAKES = [
     ),
     (
         {"occupations__prompts": {"template": "a {jb}", "job": ["x"]}},
-        "occupations.prompts.template: placeholder {jb} has no values; add `jb:`",
+        "occupations.prompts.template: placeholder {jb} has no values; did you mean {job}?",
+    ),
+    (
+        {"occupations__prompts": {"template": "a {job} at {place}", "job": ["x"]}},
+        "occupations.prompts.template: placeholder {place} has no values; add `place:`",
+    ),
+    (
+        {"occupations__prompts": {"template": "a {job}", "job": ["x"], "place": ["y"]}},
+        "occupations.prompts.place: no placeholder {place} in 'a {job}'",
     ),
     (
         {"occupations__prompts": {"template": "a {", "job": ["x"]}},
-        "occupations.prompts.template: 'a {': ",
+        "occupations.prompts.template: 'a {' has a brace that stands alone; a placeholder is"
+        " written {name}, a brace that is meant as such {{ or }}",
     ),
     (
         {"occupations__prompts": {"template": "{0.__class__}"}},
-        "occupations.prompts.template: placeholder {0.__class__} is not a plain name",
+        "occupations.prompts.template: placeholder {0.__class__} is not a plain name: a small"
+        " letter, then small letters, digits and _",
     ),
     (
         {"occupations__prompts": ["Nurse", "nurse"]},

@@ -474,7 +474,16 @@ def test_what_is_no_adapter_of_the_model_is_said(sd, unconditional, tmp_path):
         (lambda: uce(concepts=["x"], target=EVEN, alphas={"x": {"men": 1}}), "mean 'man'"),
         (lambda: uce(concepts=["x"], target=EVEN, attribute="age"), "unknown attribute 'age'"),
         (lambda: fair_guidance(target=EVEN, warmup=1.0), "warmup must be from 0 to below 1"),
-        (lambda: adapter(path="x", prompt="{prmpt}"), "cannot fill in"),
+        (
+            lambda: adapter(path="x", prompt="{prmpt}"),
+            r"^adapter: option 'prompt': unknown placeholder '{prmpt}'; did you mean '{prompt}'\?"
+            r" \(known: {prompt}, {token}\)$",
+        ),
+        (
+            lambda: adapter(path="x", prompt="{prompt"),
+            "^adapter: option 'prompt': '{prompt' has a brace that stands alone; a placeholder is"
+            " written {name}, a brace that is meant as such {{ or }}$",
+        ),
     ],
 )
 def test_options_out_of_range_are_refused(wrong, says):

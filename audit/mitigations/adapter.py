@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from audit.errors import InputError, RefusedError, ResourceError, SpecError
 from audit.images.rewriting import RewritingModel
+from audit.placeholders import refuse_unknown
 from audit.storage.weights import PICKLED, fingerprint, locate
 from audit.types import Model
 
@@ -154,17 +155,14 @@ def adapter(*, path: str, scale: float = 1.0, prompt: str = "{prompt} {token}") 
         prompt: How the token of a textual inversion joins a prompt.
 
     Raises:
-        SpecError: the text has a placeholder that is not known.
+        SpecError: the prompt has a placeholder that is not known.
         RefusedError: there are pickled weights.
         ResourceError: there is nothing at the path, or peft is not installed.
         InputError: there are several files, or none is safetensors.
     """
     from importlib.util import find_spec
 
-    try:
-        prompt.format(prompt="", token="")
-    except (KeyError, IndexError, ValueError) as error:
-        raise SpecError(f"adapter: cannot fill in {prompt!r}: {error}") from error
+    refuse_unknown("adapter: option 'prompt'", prompt, ["prompt", "token"])
     if find_spec("peft") is None:
         raise ResourceError("adapter needs the package peft: pip install peft")
     file, sha256 = locate(_only_file(Path(path)), formats=[".safetensors"], remedy=REMEDY)

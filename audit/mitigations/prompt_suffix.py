@@ -3,8 +3,8 @@
 Source: ENTIGEN, Bansal et al. 2022 (arXiv:2210.15230).
 """
 
-from audit.errors import SpecError
 from audit.images.rewriting import PromptMitigation, noun_phrase
+from audit.placeholders import refuse_unknown
 from audit.storage.weights import fingerprint
 from audit.types import Request
 
@@ -23,16 +23,13 @@ def prompt_suffix(*, attribute: str = "gender", suffix: str = "") -> PromptMitig
         SpecError: the text has a placeholder that is not known.
     """
     sentence = suffix or SENTENCE
+    refuse_unknown("prompt-suffix: option 'suffix'", sentence, ["article", "noun", "attribute"])
 
     def rewrite(request: Request) -> str:
         _, article, noun = noun_phrase(request.prompt) or ("", "a", request.prompt)
         said = sentence.format(article=article.lower(), noun=noun, attribute=attribute)
         return f"{request.prompt} {said}"
 
-    try:
-        sentence.format(article="a", noun="person", attribute=attribute)
-    except (KeyError, IndexError, ValueError) as error:
-        raise SpecError(f"prompt-suffix: cannot fill in {sentence!r}: {error}") from error
     return PromptMitigation(
         "prompt-suffix", rewrite, fingerprint("prompt-suffix", 2, sentence, attribute)
     )

@@ -6,12 +6,12 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from pydantic import Field
 
-from audit.errors import unknown
+from audit.errors import nearest, unknown
+from audit.placeholders import placeholders
 from audit.spec.document import Unreadable, Where
 from audit.spec.prompt_files import read_prompts
 from audit.spec.schema import FieldError, Mistake, Strict, shown
@@ -124,12 +124,17 @@ def _mapped(written: dict[str, Any], folder: Path) -> Iterator[Placed]:
 
 def _filled(template: str, slots: Mapping[str, Any]) -> Iterator[Placed]:
     names = _slots(template)
-    wrong: list[Mistake] = [
-        (("template",), f"placeholder {{{name}}} has no values; add `{name}:`")
-        for name in names
-        if name not in slots
+    unused = [slot for slot in slots if slot not in names]
+    meant = {name: nearest(name, unused) for name in names if name not in slots}
+    wrong: list[Mistake] = []
+    for name, near in meant.items():
+        hint = f"did you mean {{{near}}}?" if near else f"add `{name}:`"
+        wrong.append((("template",), f"placeholder {{{name}}} has no values; {hint}"))
+    wrong += [
+        ((slot,), f"no placeholder {{{slot}}} in {template!r}")
+        for slot in unused
+        if slot not in meant.values()
     ]
-    wrong += [((n,), f"no placeholder {{{n}}} in {template!r}") for n in slots if n not in names]
     choices = []
     for name in names:
         values, found = _values(slots.get(name, ()))
@@ -150,14 +155,15 @@ def _filled(template: str, slots: Mapping[str, Any]) -> Iterator[Placed]:
 
 def _slots(template: str) -> list[str]:
     try:
-        fields = [parts[1:] for parts in Formatter().parse(template) if parts[1] is not None]
+        names = placeholders(template)
     except ValueError as wrong:
-        hint = "a brace that is meant as such is doubled"
-        raise FieldError((("template",), f"{template!r}: {wrong}; {hint}")) from wrong
-    for name, layout, conversion in fields:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name or "") or layout or conversion:
-            raise FieldError((("template",), f"placeholder {{{name}}} is not a plain name"))
-    return list(dict.fromkeys(str(name) for name, _, _ in fields))
+        raise FieldError((("template",), str(wrong))) from wrong
+    for name in names:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            plain = "a small letter, then small letters, digits and _"
+            found = f"placeholder {{{name}}} is not a plain name: {plain}"
+            raise FieldError((("template",), found))
+    return names
 
 
 def _values(written: Any) -> tuple[dict[str, str], list[Mistake]]:
