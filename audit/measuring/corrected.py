@@ -11,7 +11,7 @@ from audit.measuring.groups import NOTHING_READ, Group, Scored, number
 from audit.statistics.correction import Calibration, correct
 from audit.statistics.discrepancy import maximum
 from audit.statistics.intervals import Interval, share_interval
-from audit.statistics.powered import prediction_powered
+from audit.statistics.powered import labelled, prediction_powered
 from audit.statistics.shares import Shares
 from audit.types import Floats, Measurement, Metric
 
@@ -75,7 +75,7 @@ def measure_powered(
     """
     chosen = [m for m in metrics if m.name in listed and "soft_shares" not in m.columns]
     read, k = group.votes.hard, len(group.votes.classes)
-    n = int((~np.isnan(truth[:, 0]) & ~np.isnan(read[:, 0])).sum())
+    n = int(labelled(read, truth).sum())
     if n <= k:
         reason = f"people labelled {n} of the images that were read, {k + 1} are needed"
         yield from _refused(group, "ppi", chosen, f"not corrected: {reason}")

@@ -45,12 +45,11 @@ def prediction_powered(
     Raises:
         ValueError: K labels or fewer of images that were read; there is no spread left to see.
     """
-    weights = _weights(read, prompts, design)
-    labelled = (weights > 0) & ~np.isnan(truth).any(axis=1)
-    n, k = int(labelled.sum()), read.shape[1]
+    weights, both = _weights(read, prompts, design), labelled(read, truth)
+    n, k = int(both.sum()), read.shape[1]
     if n <= k:
         raise ValueError(f"{n} labels of {k} classes; {k + 1} are needed")
-    votes, labels, own = read[labelled], truth[labelled], weights[labelled]
+    votes, labels, own = read[both], truth[both], weights[both]
     mean = own @ labels / own.sum()
     seen = votes.sum(axis=0)
     by_reading = np.tile(mean, (k, 1))
@@ -94,29 +93,43 @@ def rectified(
         seeds: likewise.
         design: likewise.
     """
-    weights = _weights(read, prompts, design)
-    there = weights > 0
-    labelled = there & ~np.isnan(truth).any(axis=1)
-    n, own = int(labelled.sum()), weights[labelled]
+    there, both = _known(read), labelled(read, truth)
+    n, own = int(both.sum()), _weights(read, prompts, design)[both]
     left = n - 1 - fitted
     said = np.full(read.shape, np.nan)
     said[there] = read[there] @ worth
-    error = truth[labelled] - said[labelled]
+    error = truth[both] - said[both]
     mean = own @ error / own.sum()
     said += mean
     # The whole error of the sample stands for that of all images; its scatter about the mean
     # adds up to nothing, and is stretched by what the mean and `worth` took out of it.
-    said[labelled] += (error - mean) / own.sum() * (n / left) ** 0.5
+    said[both] += (error - mean) / own.sum() * (n / left) ** 0.5
     found = shares(said, prompts=prompts, seeds=seeds, design=design)
     units, df = np.minimum(found.units, n), np.minimum(found.df, float(left))
     return replace(found, units=units, df=df, hard=False)
+
+
+def labelled(
+    read: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]
+) -> npt.NDArray[np.bool_]:
+    """Return [N] whether both the probe and people said what an image shows.
+
+    Args:
+        read: [N, K] as for `prediction_powered`.
+        truth: [N, K] likewise.
+    """
+    return _known(read) & _known(truth)
+
+
+def _known(votes: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    return np.asarray(~np.isnan(votes).any(axis=1))
 
 
 def _weights(
     read: npt.NDArray[np.floating], prompts: npt.NDArray[np.int64] | None, design: Design
 ) -> Floats:
     """Return what each image [N] counts in shares of a design; 0 where it was not read."""
-    there = ~np.isnan(read).any(axis=1)
+    there = _known(read)
     if design == "iid" or prompts is None:
         return np.asarray(there / max(int(there.sum()), 1))
     _, code = np.unique(prompts, return_inverse=True)
