@@ -13,13 +13,13 @@ from scipy import stats
 
 from audit.statistics.designs import CLUSTERED, Design
 from audit.statistics.discrepancy import discrepancy
-from audit.statistics.intervals import Estimate, Interval, class_n, quantile, share_interval
+from audit.statistics.intervals import Estimate, Interval, class_n, share_interval
 from audit.statistics.paired_shares import (
-    effective_pairs,
     hotelling,
     score_interval,
     score_p,
     student_p,
+    unseen_flips,
 )
 from audit.statistics.pairs import exact
 from audit.statistics.shares import Shares, shares, shares_by
@@ -141,7 +141,7 @@ def compare_shares(
     contrast = np.concatenate([-np.eye(k), np.eye(k)], axis=1)
     cov, across = contrast @ joint @ contrast.T, joint[..., :k, k:]
     difference = Shares(after.p - before.p, cov, before.n, before.units, _df(before), hard=False)
-    unseen = (quantile(level, difference.df) / effective_pairs(difference, moved)) ** 2
+    unseen = unseen_flips(difference, moved, level, difference.df)
     distance, squared = _changes(before, after, across, unseen, np.asarray(target, float), level)
     return Compared(
         before,

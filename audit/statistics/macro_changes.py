@@ -14,7 +14,7 @@ from audit.statistics.decomposition import Decomposition, contributions, decompo
 from audit.statistics.designs import CLUSTERED, Design
 from audit.statistics.discrepancy import maximum
 from audit.statistics.intervals import quantile
-from audit.statistics.paired_shares import effective_pairs
+from audit.statistics.paired_shares import unseen_flips
 from audit.statistics.shares import shares, shares_by
 from audit.types import Floats
 
@@ -67,7 +67,7 @@ def macro_changes(
         common = min(common, float(estimate(np.stack(moved, axis=1)).cov[0, 1]))
     # As for the whole: flips that were not seen and are not ruled out make arms less alike.
     change = two - one
-    unseen = (quantile(level) / effective_pairs(estimate(change), estimate(change**2).p)) ** 2
+    unseen = unseen_flips(estimate(change), estimate(change**2).p, level)
     lengths = np.linalg.norm(d, axis=1) * np.linalg.norm(e, axis=1)
     less = 4 * float(unseen) * float(lengths.mean())
     common = max(common - less, min(common, 0))

@@ -64,7 +64,7 @@ def hotelling(change: Shares, moved: Floats) -> Floats:
 
     About no change, as `score_p`, with which it agrees for two classes.
     """
-    n, d, df = effective_pairs(change, moved)[..., None, None], change.p, np.asarray(change.df)
+    n, d, df = _effective_pairs(change, moved)[..., None, None], change.p, np.asarray(change.df)
     null = (change.cov * (n - 1) + d[..., :, None] * d[..., None, :]) / n
     known = np.asarray(np.isfinite(null).all((-2, -1)))
     null = np.where(known[..., None, None], null, 0)
@@ -94,10 +94,26 @@ def _pairs(change: Shares, moved: Floats) -> Floats:
     return _effective(moved - change.p**2, variance, np.asarray(change.units)[..., None])
 
 
-def effective_pairs(change: Shares, moved: Floats) -> Floats:
+def _effective_pairs(change: Shares, moved: Floats) -> Floats:
     """Return how many independent pairs [...] would tell as much of all changes together."""
     trace = np.trace(change.cov, axis1=-2, axis2=-1)
     return _effective((moved - change.p**2).sum(-1), trace, np.asarray(change.units))
+
+
+def unseen_flips(
+    change: Shares, moved: Floats, level: float = 0.95, df: float | Floats = np.inf
+) -> Floats:
+    """Return what flips that were not seen and are not ruled out take from a covariance [...].
+
+    (t / n)² of n effective pairs, in any direction.
+
+    Args:
+        change: After minus before, with any leading dimensions.
+        moved: [..., K] as for `compare_shares`.
+        level: Coverage wanted.
+        df: Degrees of freedom [...] of the quantile t.
+    """
+    return np.asarray((quantile(level, df) / _effective_pairs(change, moved)) ** 2)
 
 
 def _effective(spread: Floats, variance: Floats, units: npt.NDArray[np.int64]) -> Floats:
