@@ -16,7 +16,7 @@ from audit.storage.pictures import decode
 EDGE = 96
 """Longest edge of a thumbnail in pixels; a smaller image keeps its own size."""
 TILE = 48
-"""Edge of a tile of a wall in pixels."""
+"""Longer edge of a tile of a wall in pixels."""
 COLUMNS = 16
 """Tiles in a row of a wall."""
 
@@ -61,16 +61,22 @@ class Thumbnails:
         return self._uri(image)
 
     def wall(self, paths: Sequence[str | None]) -> str | None:
-        """Return many images as one picture, `COLUMNS` tiles in a row."""
-        tiles = [self._open(path) for path in paths]
-        if not any(tiles):
+        """Return many images as one picture, `COLUMNS` tiles in a row, each in its proportions.
+
+        All have room for the widest and the highest; where an image leaves room, it is grey.
+        """
+        tiles = [_tile(image) if (image := self._open(path)) else None for path in paths]
+        there = [tile for tile in tiles if tile]
+        if not there:
             return None
-        rows = math.ceil(len(tiles) / COLUMNS)
-        sheet = Image.new("RGB", (min(COLUMNS, len(tiles)) * TILE, rows * TILE), (128, 128, 128))
+        width, height = max(tile.width for tile in there), max(tile.height for tile in there)
+        rows, columns = math.ceil(len(tiles) / COLUMNS), min(COLUMNS, len(tiles))
+        sheet = Image.new("RGB", (columns * width, rows * height), (128, 128, 128))
         for i, tile in enumerate(tiles):
             if tile is not None:
-                square = tile.resize((TILE, TILE), Image.Resampling.LANCZOS)
-                sheet.paste(square, (i % COLUMNS * TILE, i // COLUMNS * TILE))
+                left = i % COLUMNS * width + (width - tile.width) // 2
+                top = i // COLUMNS * height + (height - tile.height) // 2
+                sheet.paste(tile, (left, top))
         return self._uri(sheet)
 
     def _open(self, path: str | None) -> Image.Image | None:
@@ -101,3 +107,9 @@ class Thumbnails:
             return None
         self.left -= len(text)
         return f"data:image/webp;base64,{text}"
+
+
+def _tile(image: Image.Image) -> Image.Image:
+    scale = TILE / max(image.size)
+    width, height = (max(1, round(edge * scale)) for edge in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
