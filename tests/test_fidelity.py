@@ -5,7 +5,7 @@ from math import exp, sqrt
 
 import numpy as np
 import pytest
-from scipy import linalg
+from scipy import linalg, stats
 
 from audit.metrics.alignment import affine, change, clipscore, clipscore_x100, cosine
 from audit.metrics.fidelity import (
@@ -187,6 +187,45 @@ def test_extrapolation_does_not_hang_on_the_order_of_images():
     order = rng.permutation(400)
     assert abs(fid_infinity(x, y[order]).value) < 0.2
     assert abs(fid_infinity(x[order], y).value) < 0.2
+
+
+def test_near_copies_widen_the_extrapolation_and_it_still_holds_the_truth():
+    """Five near copies of each of 40 prompts, and as many images that are independent.
+
+    Moved by .5 in each of 4 dimensions, at the same variance: FID is 4 · .5² = 1.
+    """
+    rng = np.random.default_rng(0)
+    prompts = np.repeat(np.arange(40), 5)
+    known, blind = [], []
+    for _ in range(40):
+        copies = sqrt(0.99) * rng.normal(size=(40, 4))[prompts] + 0.1 * rng.normal(size=(200, 4))
+        x, y = 0.5 + copies, rng.normal(size=(200, 4))
+        known.append(fid_infinity(x, y, units=(prompts,)))
+        blind.append(fid_infinity(x, y))
+
+    def held(found):
+        return np.mean([one.low <= 1 <= one.high for one in found])
+
+    assert held(known) >= stats.binom.ppf(0.001, 40, 0.95) / 40
+    assert np.mean([one.se for one in known]) > 1.5 * np.mean([one.se for one in blind])
+    assert abs(np.mean([one.value for one in known]) - 1) < 0.3  # 40 of a spread of .5
+    assert known[0].df == 9
+
+
+def test_prompts_and_seeds_without_effect_leave_a_distance_of_0_possible():
+    x, y = np.random.default_rng(0).normal(size=(2, 100, 3))
+    prompts, seeds = np.indices((10, 10)).reshape(2, -1)
+    found = fid_infinity(x, y, units=(prompts, seeds))
+    assert found.low < 0 < found.high
+    assert found.df == 9
+
+
+def test_the_fewest_prompts_give_a_value_and_no_interval():
+    x, y = np.random.default_rng(0).normal(size=(2, 108, 3))
+    found = fid_infinity(x, y, units=(np.repeat(np.arange(9), 12),))
+    assert np.isfinite(found.value)
+    assert np.isnan([found.se, found.low, found.high]).all()
+    assert found.method == "no interval: 9 prompts or seeds, 10 are needed"
 
 
 def test_clip_scores_clamp_at_different_places():

@@ -520,6 +520,23 @@ def test_the_level_of_the_spec_reaches_distances_between_sets_of_images():
         assert width(0.99, metric) / width(0.9, metric) == pytest.approx(wider)
 
 
+def test_prompts_that_are_a_sample_are_extrapolated_as_such():
+    """Of nine prompts there are too few for an interval; a fixed list needs images only."""
+    images, labels = tables({"none": {f"p{i}": ["woman"] * 12 for i in range(9)}})
+    found = embeddings(images, reference=np.random.default_rng(1).normal(size=(108, 4)))
+
+    def row(inference):
+        spec = benchmark(statistics={"inference": inference})
+        spec = spec.model_copy(update={"metrics": ("fid_infinity",)})
+        return one(measure(images, labels, spec, embeddings=[found]), "fid_infinity@tiny")
+
+    sampled, fixed = row("prompt_population"), row("fixed_prompts")
+    assert sampled.method == "no interval: 9 prompts or seeds, 10 are needed"
+    assert (sampled.ci_low, sampled.level) == (None, None)
+    assert sampled.value is not None
+    assert fixed.ci_low < fixed.value < fixed.ci_high
+
+
 def test_quality_names_its_encoder_and_says_what_it_lacks():
     images, labels = tables({"none": {"-": EIGHTY}, "steer": {"-": EIGHTY}})
     spec = benchmark().model_copy(update={"metrics": ("fid", "kid", "clip_i", "clip_t")})

@@ -11,8 +11,8 @@ import pandas as pd
 
 from audit.measuring.bounds import Bounds
 from audit.measuring.groups import Scored, number
-from audit.measuring.votes import Requests, positions
-from audit.statistics.designs import Design
+from audit.measuring.votes import Codes, Requests, positions
+from audit.statistics.designs import Design, units
 from audit.statistics.intervals import Estimate, mean_interval, t_interval
 from audit.types import Floats, Measurement, Metric
 
@@ -92,7 +92,11 @@ def _score(layout: Layout, metric: Metric, arm: str) -> Scored:
     why_not = _lacking(layout, metric, len(features))
     found: Estimate | float = float("nan")
     if why_not is None and metric.columns == ("features", "reference"):
-        offered = {"level": layout.level, "mean": partial(_mean_of_usable, layout, arm)}
+        offered = {
+            "level": layout.level,
+            "mean": partial(_mean_of_usable, layout, arm),
+            "units": _units(layout, arm),
+        }
         takes = signature(metric.function).parameters
         given = {name: what for name, what in offered.items() if name in takes}
         found = metric.function(features, layout.embeddings.reference, **given)
@@ -184,6 +188,12 @@ def _mean_of_usable(layout: Layout, arm: str, values: Floats) -> Estimate:
     every = np.full(len(known), np.nan)
     every[known] = values
     return mean_of(layout, every, arm)
+
+
+def _units(layout: Layout, arm: str) -> tuple[Codes, ...]:
+    """Return in which ways the usable images of an arm go together: a code [n] of each way."""
+    known, requests = there(layout.arms[arm]), layout.requests
+    return units(layout.design, requests.prompt[known], requests.noise(arm)[known])
 
 
 def _bounds(found: Estimate) -> Bounds | None:

@@ -4,7 +4,7 @@ In float64 throughout. A value means something only together with its encoder an
 of images on both sides: the id of a metric ends in `@<encoder>`, and n stands beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
+from audit.statistics.designs import Codes
 from audit.statistics.intervals import Estimate, mean_interval, t_interval
 from audit.types import Floats, Metric
 
@@ -22,6 +23,9 @@ Mean = Callable[[Floats], Estimate]
 """Of values of the images [N]: their mean, with its error under the design of the run."""
 
 BLOCK = 1024
+FOLDS = 10
+FEWEST_IMAGES = 100
+FEWEST_UNITS = FOLDS
 
 
 @dataclass(frozen=True)
@@ -98,29 +102,53 @@ def fid(features: Features, reference: Features) -> float:
 
 
 def fid_infinity(
-    features: Features, reference: Features, level: float = 0.95, *, sizes: int = 10
+    features: Features,
+    reference: Features,
+    level: float = 0.95,
+    *,
+    sizes: int = 10,
+    units: Sequence[Codes] = (),
 ) -> Estimate:
     """Extrapolate FID to infinitely many images on both sides, with a jackknife interval.
 
     FID is regressed on 1/n over `sizes` nested subsets of both sides alike (Chong and Forsyth
     2020, arXiv 1911.07023, who extrapolate one side); the interval leaves out one of ten disjoint
     folds at a time. Subsets and folds are drawn at random, always alike: images come sorted by
-    prompt, and the first of them would be of the first prompts. Needs 100 images a side; NaN
-    below.
+    prompt, and the first of them would be of the first prompts.
+
+    Images that go together stay together in both: more images of the same prompts leave FID as
+    far off as those prompts put it, and only fewer prompts show how far that is.
+
+    Args:
+        features: [N, D]; NaN below `FEWEST_IMAGES` a side.
+        reference: [M, D], likewise; independent of each other.
+        level: of the interval.
+        sizes: how many subsets.
+        units: ways in which the images audited go together, in each a code [N] that is the same
+            for images of one prompt, or of one seed. What two ways say is added up, less what
+            single images say, which is in both. With fewer than `FEWEST_UNITS` of one, single
+            images are extrapolated, and there is no interval.
     """
-    n = min(len(features), len(reference))
-    if n < 100:
-        nan = float("nan")
-        return Estimate(nan, nan, nan, nan, level, n, nan, "fewer than 100 images a side")
-    folds = np.arange(n) % 10
+    n, nan = min(len(features), len(reference)), float("nan")
+    if n < FEWEST_IMAGES:
+        few = f"fewer than {FEWEST_IMAGES} images a side"
+        return Estimate(nan, nan, nan, nan, level, n, nan, few)
     draw = np.random.Generator(np.random.PCG64DXSM(n))
-    x, y = (
-        np.asarray(side[draw.permutation(len(side))[:n]], float) for side in (features, reference)
-    )
-    whole = _intercept(x, y, sizes)
-    parts = np.array([_intercept(x[folds != f], y[folds != f], sizes) for f in range(10)])
-    se = float((0.9 * ((parts - parts.mean()) ** 2).sum()) ** 0.5)
-    return t_interval(whole, se, 9, n, level)
+    rows, others = (draw.permutation(len(side))[:n] for side in (features, reference))
+    x, y = np.asarray(features[rows], float), np.asarray(reference[others], float)
+    together = [np.unique(unit[rows], return_inverse=True)[1] for unit in units]
+    ranks = [draw.permutation(code.max() + 1)[code] for code in together]
+    fewest = min((int(rank.max()) + 1 for rank in ranks), default=n)
+    if fewest < FEWEST_UNITS:
+        few = f"no interval: {fewest} prompts or seeds, {FEWEST_UNITS} are needed"
+        return Estimate(_intercept(x, y, np.arange(n), sizes), nan, nan, nan, level, n, nan, few)
+    found = [_extrapolated(x, y, rank, sizes) for rank in ranks or [np.arange(n)]]
+    (value, variance), *more = found
+    for other, scatter in more:
+        single, known = _extrapolated(x, y, np.arange(n), sizes)
+        value += other - single
+        variance = max(variance + scatter - known, variance, scatter)
+    return t_interval(value, variance**0.5, FOLDS - 1, n, level)
 
 
 def kid(
@@ -203,10 +231,28 @@ def _unit(x: Features) -> Floats:
     return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
-def _intercept(x: Floats, y: Floats, sizes: int) -> float:
-    n = len(x)
-    counts = np.unique(np.linspace(n // 5, n, sizes).astype(int))
-    values = [fid(x[:c], y[:c]) for c in counts]
+def _extrapolated(x: Floats, y: Floats, rank: Codes, sizes: int) -> tuple[float, float]:
+    """Return FID of infinitely many units, and the variance of that; rank [N] orders the units.
+
+    Folds may hold unlike numbers of images (Busing et al. 1999, Statistics and Computing 9(1)).
+    """
+    order = rank.argsort(kind="stable")
+    x, rank = x[order], rank[order]
+    folds = rank % FOLDS
+    whole = _intercept(x, y, rank, sizes)
+    kept = [folds != fold for fold in range(FOLDS)]
+    parts = np.array([_intercept(x[rows], y[rows], rank[rows], sizes) for rows in kept])
+    worth = len(x) / np.bincount(folds)
+    pseudo = worth * whole - (worth - 1) * parts
+    return whole, float(((pseudo - pseudo.mean()) ** 2 / (worth - 1)).mean())
+
+
+def _intercept(x: Floats, y: Floats, rank: Codes, sizes: int) -> float:
+    """Regress FID on 1 / units, over subsets of the first units, of which `rank` is in order."""
+    _, images = np.unique(rank, return_counts=True)
+    ends = images.cumsum()
+    counts = np.unique(np.linspace(max(len(ends) // 5, 2), len(ends), sizes).astype(int))
+    values = [fid(x[: ends[c - 1]], y[: ends[c - 1]]) for c in counts]
     return float(np.polyfit(1 / counts, values, 1)[1])
 
 
@@ -222,7 +268,7 @@ FID = of_sets(
 )
 FID_INFINITY = of_sets(
     "fid_infinity",
-    version=2,
+    version=3,
     function=fid_infinity,
     range=(0.0, float("inf")),
     interval="jackknife",

@@ -2,6 +2,10 @@
 
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
+Codes = npt.NDArray[np.int64]
 Design = Literal["iid", "stratified", "prompts", "seeds", "crossed"]
 """What was sampled independently of what.
 
@@ -32,3 +36,13 @@ def design(inference: str, *, prompts: int, shared_seeds: bool) -> Design:
     if inference == "prompt_population":
         return "crossed" if shared_seeds else "prompts"
     return "seeds" if shared_seeds else "stratified"
+
+
+def units(sampled: Design, prompts: Codes, seeds: Codes) -> tuple[Codes, ...]:
+    """Return in which ways images go together: by prompt [N], by seed [N], by both, by none."""
+    ways: dict[Design, tuple[Codes, ...]] = {
+        "prompts": (prompts,),
+        "seeds": (seeds,),
+        "crossed": (prompts, seeds),
+    }
+    return ways.get(sampled, ())

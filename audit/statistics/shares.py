@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from audit.statistics.designs import Design
+from audit.statistics.designs import Codes, Design
 from audit.types import Floats
 
 FEW = 4
 """Images of the whole that are added to all strata together; see `Shares.cautious`."""
-
-Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
