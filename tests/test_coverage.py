@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from simulation import ACCUSED, LOPSIDED, Setting, fair, quick, settings, simulate
+from simulation import ACCUSED, LOPSIDED, Setting, confusion, fair, quick, settings, simulate
 
 from audit.metrics import fairness
 from audit.metrics.evaluation import evaluate
+from audit.statistics.correction import Calibration, correct, towards_collapse
 from audit.statistics.decomposition import decompose
 from audit.statistics.discrepancy import discrepancy, distance, squared_discrepancy
 from audit.statistics.intervals import share_interval, wilson
@@ -151,6 +152,25 @@ def test_a_metric_of_the_first_class_does_not_hang_on_the_others():
     first = np.stack([counts[:, 0], 100 - counts[:, 0]], axis=1)
     of_two = evaluate(fairness.UCE, from_counts(first), np.array([1 / 3, 2 / 3]))
     assert found.high == pytest.approx(of_two.high)
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 200), (3, 200)])
+def test_a_bound_of_corrected_shares_reaches_collapse(k, n):
+    """All images are of one class, and 50 of each are labelled.
+
+    By the covariance of the estimate alone the bound missed in .10 and .18 of 2,000 audits.
+    """
+    rng, c, even = np.random.default_rng(k), confusion(k), np.full(k, 1 / k)
+    counts = rng.multinomial(n, c[0], QUICK)
+    labels = np.stack([rng.multinomial(50, row, QUICK) for row in c], axis=1)
+    missed = 0
+    for one, table in zip(counts, labels, strict=True):
+        known = Calibration(table)
+        found = correct(from_counts(one), known)
+        farthest = distance(towards_collapse(found, known, even, 0.95), even).max()
+        upper = max(farthest, float(discrepancy(found.shares, even).upper))
+        missed += upper < distance(np.eye(k)[0], even) - 1e-9
+    assert missed <= stats.binom.ppf(0.999, QUICK, 0.05)
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 7])

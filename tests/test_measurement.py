@@ -367,6 +367,23 @@ def test_a_correction_brings_back_the_planted_share():
     assert one(found, "fd_corrected").value == pytest.approx(2**0.5 * 0.111765, abs=1e-5)
 
 
+@pytest.mark.parametrize(("labels", "ruled_out"), [(50, False), (5000, True)])
+def test_few_labels_without_an_error_do_not_rule_out_that_all_are_women(labels, ruled_out):
+    """Of 200 readings 194 say women, as do all labels of women: .97 against 1.
+
+    Pooled with 50 labels .976: .03 / sqrt(.976·.024·(1/200 + 1/50)) = 1.24 < 1.645. With 5,000
+    it is .99885, and 12 > 1.645.
+    """
+    rows, known = ["woman"] * 194 + ["man"] * 6, card(((labels, 0), (2, 38)))
+    found = measure(*tables({"none": {"-": rows}}), benchmark(), cards={"probe": known})
+    (scored,) = (one for one in found.scored if one.measurement.metric == "fd_corrected")
+    lower, upper = scored.bounds(0.95)
+    assert (upper < 0.7) if ruled_out else (upper == pytest.approx(0.5**0.5))
+    assert lower < scored.measurement.value < upper
+    assert scored.measurement.value == pytest.approx(2**0.5 * (0.92 / 0.95 - 0.5))
+    assert scored.measurement.ci_high >= upper - 1e-9
+
+
 @pytest.mark.parametrize(
     ("known", "reason"),
     [

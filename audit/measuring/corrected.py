@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from audit.measuring.bounds import measured, one_sided
+from audit.measuring.bounds import Bounds, measured, one_sided
 from audit.measuring.error_cards import Confusion, ErrorCard
 from audit.measuring.groups import NOTHING_READ, Group, Scored, number
-from audit.statistics.correction import Calibration, correct
+from audit.metrics.evaluation import exact
+from audit.statistics.correction import Calibration, correct, towards_collapse
 from audit.statistics.discrepancy import maximum
 from audit.statistics.intervals import Interval, share_interval
 from audit.statistics.powered import labelled, prediction_powered
@@ -58,8 +59,11 @@ def measure_corrected(
     def ends(level: float) -> Interval:
         return correct(raw, table, level=level).interval
 
+    def towards(level: float) -> Floats:
+        return towards_collapse(found, table, group.target, level)
+
     yield from _shares(group, "corrected", found.shares, found.interval, method, ends)
-    yield from _distances(group, "corrected", found.shares, chosen, method, found.inverse)
+    yield from _distances(group, "corrected", found.shares, chosen, method, found.inverse, towards)
 
 
 def measure_powered(
@@ -163,12 +167,14 @@ def _distances(
     metrics: Sequence[Metric],
     method: str,
     inverse: Floats | None = None,
+    towards: Callable[[float], Floats] | None = None,
 ) -> Iterator[Scored]:
     """Yield metrics of corrected shares.
 
     Possible shares are nearer to the middle than the inverse was, so that their square is too
     small already, and taking its noise off would make it smaller still: the debiased square is
-    that of the inverse where there is one.
+    that of the inverse where there is one. Bounds on the bad side reach as far as places `towards`
+    collapse, level by level, are not ruled out.
     """
     for metric in metrics:
         tests = measured(metric, found, group.target, group.level)
@@ -177,21 +183,44 @@ def _distances(
             # A square keeps what is impossible, to be right on average; a root does not.
             most = maximum(group.target) if metric.range[0] == 0 else np.inf
             tests = replace(tests, value=np.minimum(value, most))
+        ends = float(tests.low), float(tests.high)
+        bounds = one_sided(metric, found, group.target)
+        if towards is not None and "first_share" not in metric.columns:
+            ends = _reaching(metric, ends, towards(0.5 + group.level / 2), group.target)
+            bounds = bounds and _as_far(metric, bounds, towards, group.target)
         row = Measurement(
             metric=f"{metric.name}_{what}",
             value=number(tests.value),
             n=int(found.n),
             method=f"{method}, {tests.method}",
             direction=metric.better,
-            ci_low=number(tests.low),
-            ci_high=number(tests.high),
+            ci_low=number(ends[0]),
+            ci_high=number(ends[1]),
             level=group.level,
             n_effective=number(found.n_effective),
             null_low=number(tests.null_low),
             null_high=number(tests.null_high),
             **group.about,
         )
-        yield Scored(row, one_sided(metric, found, group.target))
+        yield Scored(row, bounds)
+
+
+def _as_far(
+    metric: Metric, bounds: Bounds, towards: Callable[[float], Floats], target: Floats
+) -> Bounds:
+    return lambda level: _reaching(metric, bounds(level), towards(level), target)
+
+
+def _reaching(
+    metric: Metric, ends: tuple[float, float], places: Floats, target: Floats
+) -> tuple[float, float]:
+    """Return the ends of an interval moved, on the bad side, to the worst of places [P, K]."""
+    low, high = ends
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = exact(metric, places, target)
+    if metric.better == "higher":
+        return min(low, float(values.min())), high
+    return low, max(high, float(values.max()))
 
 
 def _refused(group: Group, what: str, metrics: Sequence[Metric], reason: str) -> Iterator[Scored]:

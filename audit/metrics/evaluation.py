@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from audit.statistics.discrepancy import Discrepancy
+from audit.statistics.discrepancy import Discrepancy, distance
 from audit.statistics.inversion import Inverted, invert
 from audit.statistics.shares import Shares
 from audit.types import Floats, Metric
@@ -37,14 +37,20 @@ def evaluate(
     return found if sign > 0 else found.mirrored()
 
 
+def exact(metric: Metric, p: Floats, target: Floats) -> Floats:
+    """Return a metric of shares [..., K] that are known and not estimated."""
+    if metric.interval == "debiased":
+        return distance(p, target) ** _power(metric)
+    return np.asarray(metric.function(*((p, target) if "target" in metric.columns else (p,))))
+
+
 def debiased(metric: Metric, found: Discrepancy) -> Inverted:
     """Return `fd_debiased` or `fd2_debiased` as `evaluate` does, from a discrepancy at hand.
 
     The interval is that of the distance itself, squared where the metric is a square.
     """
-    square = metric.name.startswith("fd2")
-    value = found.squared if square else found.debiased
-    power = 2 if square else 1
+    power = _power(metric)
+    value = found.squared if power == 2 else found.debiased
     return Inverted(
         value,
         found.low**power,
@@ -57,3 +63,7 @@ def debiased(metric: Metric, found: Discrepancy) -> Inverted:
         found.p_null,
         found.method,
     )
+
+
+def _power(metric: Metric) -> int:
+    return 2 if metric.name.startswith("fd2") else 1

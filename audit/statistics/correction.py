@@ -17,6 +17,8 @@ from audit.types import Floats
 SMALLEST_YOUDEN = 0.3
 LARGEST_CONDITION = 10.0
 FEWEST_LABELS = 30
+STEPS = 17
+ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,47 @@ def correct(
     found = replace(measured, p=p, cov=cov, hard=False, cautious=cautious)
     interval = _score_interval(raw, p, measured, calibration, level)
     return Corrected(found, raw, interval, measured, f"confusion-{method}", tuple(warnings))
+
+
+def towards_collapse(
+    found: Corrected, calibration: Calibration, target: Floats, level: float
+) -> Floats:
+    """Return places on the way to all images being of one class that readings do not rule out.
+
+    The covariance of an estimate says too little of places beyond it: near collapse few labels
+    and few readings are in error, and none at all in many a sample. So each place has a score
+    test: readings q are as far from Cᵀp as chance would have them if p were true, C being what
+    labels and readings together make likeliest under p. At collapse that is the test of two
+    samples, readings and labels of one class, with their errors pooled.
+
+    Args:
+        found: what `correct` returned.
+        calibration: the same as there.
+        target: [K]; a place is ruled out where it lies too far from it for the readings.
+        level: of each test, one-sided.
+
+    Returns:
+        Shares [P, K], first the corrected ones.
+    """
+    q, n, p = found.raw.p, float(found.raw.n_effective), found.shares.p
+    rows, k = calibration.counts.sum(axis=1)[:, None], len(p)
+    corner = np.eye(k)[p.argmax()]
+    places = p + np.linspace(0, 1, STEPS)[:, None] * (corner - p)
+    c = np.broadcast_to((calibration.counts + 0.5) / (rows + k / 2), (STEPS, k, k))
+    for _ in range(ROUNDS):
+        joint = places[:, :, None] * c
+        whose = joint / np.maximum(joint.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        seen = calibration.counts + n * q * whose
+        c = seen / seen.sum(axis=2, keepdims=True)
+    read = multinomial_cov((places[:, :, None] * c).sum(axis=1)) / n
+    labelled = (places[:, :, None, None] ** 2 * multinomial_cov(c) / rows[..., None]).sum(axis=1)
+    away = places - target
+    along = away @ np.linalg.inv(calibration.confusion.T)
+    error = np.sqrt(np.einsum("si,sij,sj->s", along, read + labelled, along))
+    ahead = (away * (places - found.inverse)).sum(axis=1)
+    inside = ahead <= float(quantile(2 * level - 1, group_df(found.raw))) * error
+    inside[0] = True
+    return np.asarray(places[inside])
 
 
 def calibration_cov(p: Floats, calibration: Calibration) -> Floats:
