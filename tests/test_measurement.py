@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from tables import benchmark, one, tables
+from tables import CLASSES, benchmark, one, tables
 
 from audit.errors import InputError
 from audit.measuring.arrangement import arms_of
@@ -180,6 +180,54 @@ def test_attributes_can_be_fair_apart_and_unfair_together():
     assert one(found, "fd", attribute="gender").value == pytest.approx(0)
     assert one(found, "fd", attribute="gender+age").value == pytest.approx(0.5)
     assert one(found, "mutual_information").value == pytest.approx(np.log(2))
+
+
+def both_read(first, second, rows):
+    """Tables of two attributes of the same images, and a benchmark of both in that order."""
+    images, one_ = tables({"none": {"-": [a for a, _ in rows]}}, attribute=first)
+    _, other = tables({"none": {"-": [b for _, b in rows]}}, attribute=second)
+    target = {"age": {"young": 0.5, "adult": 0.0, "old": 0.5}}
+    return images, pd.concat([one_, other]), benchmark(attributes=[first, second], target=target)
+
+
+def of_both(classes, counts):
+    table = Confusion(classes=classes, counts=counts, missing=(0,) * len(classes))
+    return card(((180, 20), (20, 180))).model_copy(update={"attributes": {"gender+age": table}})
+
+
+SEXES_BY_AGE = tuple(f"{sex}+{age}" for sex in ("woman", "man") for age in CLASSES["age"])
+
+
+def test_combinations_are_corrected_in_whatever_order_the_card_has_them():
+    """Old women alone are misread: one of five as an old man. Of 160 + 240, 200 + 200 are true."""
+    counts = np.diag([100] * 6)
+    counts[2, [2, 5]] = 80, 20
+    known = of_both(SEXES_BY_AGE, counts.tolist())
+    rows = [("woman", "old")] * 160 + [("man", "old")] * 240
+    images, labels, spec = both_read("age", "gender", [(age, sex) for sex, age in rows])
+    spec = spec.model_copy(update={"target": {}})
+    found = measure(images, labels, spec, cards={"probe": known})
+    about = {"attribute": "age+gender", "class_": "old+woman"}
+    assert one(found, "share", **about).value == pytest.approx(0.4)
+    assert one(found, "share_corrected", **about).value == pytest.approx(0.5)
+
+
+def test_combinations_without_a_table_of_their_own_are_refused_with_the_reason():
+    rows = [("woman", "young")] * 50 + [("man", "old")] * 50
+    about = {"attribute": "gender+age"}
+    said = measure(*both_read("gender", "age", rows), cards={"probe": card(((99, 1), (1, 99)))})
+    row = one(said, "fd_corrected", **about)
+    assert row.value is None
+    assert row.method == (
+        "not corrected: the error card of probe 'probe' says nothing of gender+age: the tables of "
+        "single attributes would do only if no error hung on another attribute"
+    )
+    known = of_both(SEXES_BY_AGE, np.diag([100] * 6).tolist())
+    said = measure(*both_read("gender", "age", rows), cards={"probe": known})
+    assert one(said, "fd_corrected", **about).method == (
+        "not corrected: too few images of some combinations: "
+        "no table says how their rest is misread"
+    )
 
 
 def test_arms_share_one_list_of_combinations():

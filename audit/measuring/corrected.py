@@ -7,7 +7,7 @@ import numpy as np
 
 from audit.measuring.bounds import Bounds, measured, one_sided
 from audit.measuring.error_cards import Confusion, ErrorCard
-from audit.measuring.groups import NOTHING_READ, Group, Scored, number
+from audit.measuring.groups import NOTHING_READ, REST, Group, Scored, number
 from audit.metrics.evaluation import exact
 from audit.statistics.correction import Calibration, correct, towards_collapse
 from audit.statistics.discrepancy import maximum
@@ -15,6 +15,13 @@ from audit.statistics.intervals import Interval, share_interval
 from audit.statistics.powered import labelled, prediction_powered
 from audit.statistics.shares import Shares
 from audit.types import Floats, Measurement, Metric
+
+NO_PRODUCT = "the tables of single attributes would do only if no error hung on another attribute"
+"""Why shares of combinations are corrected by a table of the very combinations or not at all.
+
+A probe that misreads the sex of the old more often than that of the young moves images between
+cells as no product of two tables does, and the cells are looked at for just that.
+"""
 
 
 def refusal(group: Group, card: ErrorCard | str | None) -> str | None:
@@ -32,9 +39,13 @@ def confusion_of(group: Group, card: ErrorCard | str | None) -> Confusion | str:
     votes = group.votes
     if not isinstance(card, ErrorCard):
         return card or f"no error card of probe {votes.probe!r}"
-    found = card.attributes.get(votes.attribute)
+    found = card.of(votes.attribute)
+    several = "+" in votes.attribute
     if found is None:
-        return f"the error card of probe {votes.probe!r} says nothing of {votes.attribute}"
+        nothing = f"the error card of probe {votes.probe!r} says nothing of {votes.attribute}"
+        return f"{nothing}: {NO_PRODUCT}" if several else nothing
+    if several and REST in votes.classes:
+        return f"too few images of some combinations: no table says how their {REST} is misread"
     other = f"the error card of probe {votes.probe!r} has other classes of {votes.attribute}"
     return found.ordered(votes.classes) or other
 

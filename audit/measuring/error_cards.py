@@ -102,6 +102,18 @@ class ErrorCard(BaseModel):
     attributes: dict[str, Confusion]
     """By attribute, or by several joined with `+`: `gender`, `gender+race`."""
 
+    def of(self, attribute: str) -> Confusion | None:
+        """Return the table of an attribute, or of several in whatever order; None without one."""
+        wanted = attribute.split("+")
+        for name, table in self.attributes.items():
+            own = name.split("+")
+            if sorted(own) == sorted(wanted):
+                order = [own.index(part) for part in wanted]
+                cells = [cell.split("+") if len(own) > 1 else [cell] for cell in table.classes]
+                classes = tuple("+".join(cell[i] for i in order) for cell in cells)
+                return table.model_copy(update={"classes": classes})
+        return None
+
 
 def read(path: Path) -> ErrorCard:
     """Read a card.

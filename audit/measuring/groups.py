@@ -17,6 +17,8 @@ from audit.types import Floats, Measurement, Metric
 
 NOTHING_READ = "not measured: the probe read no image"
 INFINITE = "infinite: a class that was wanted with share 0 was drawn"
+REST = "rest"
+"""Combinations of attributes of which too few are expected to speak of each alone."""
 ONE_READING = "one reading has no spread; an interval needs two"
 
 

@@ -7,12 +7,9 @@ from itertools import combinations, product
 import numpy as np
 import numpy.typing as npt
 
-from audit.measuring.groups import Group, Scored, number
+from audit.measuring.groups import REST, Group, Scored, number
 from audit.metrics.joint import joint_target, joint_votes, mutual_information, pool, small_cells
 from audit.types import Measurement
-
-REST = "rest"
-"""Combinations of which too few are expected to speak of each alone."""
 
 
 def joined(groups: Sequence[Group]) -> Iterator[tuple[Group, Sequence[Group]]]:
