@@ -5,6 +5,7 @@ in memory the few entries of a code that are not zero, a batch of images at a ti
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -32,6 +33,20 @@ POSITIONS = 8192
 """Encoded at a time: an SAE weighs all its latents before it keeps a few."""
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """The images of a recording that its probe gave a class."""
+
+    images: npt.NDArray[np.int64]
+    """[N] their numbers in the recording."""
+    labels: npt.NDArray[np.int64]
+    """[N] classes."""
+    weights: Floats
+    """[N] within their class."""
+    held_out: npt.NDArray[np.bool_]
+    """[N] of those that only judge what was found."""
+
+
 def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
     """Fit the heads on a recording, and rank the latents of its SAE.
 
@@ -40,67 +55,83 @@ def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
         recorded: The recording.
         folder: Takes the images that serve as evidence.
     """
-    wanted, classes = study.wanted, study.classes
-    recording, sae = recorded.recording, recorded.sae
-    labelled = np.flatnonzero(recorded.labels[wanted.attribute] >= 0)
-    labels = recorded.labels[wanted.attribute][labelled]
-    tests = held_out(len(recorded.images))[labelled]
-    read = [recorded.labels[attribute][labelled] for attribute in wanted.adjust_for]
-    weights = adjusted(labels, read, len(classes))
-    heads = h_classifier.fit(
-        lambda step: recording.columns(step, labelled), recording.steps,
-        torch.from_numpy(labels), classes, held_out=torch.from_numpy(tests),
-        weights=torch.from_numpy(weights),
-        arranged=lambda rows: sae.tokens(rows.view(-1, *recording.file.shape[2:])).flatten(1),
-    )  # fmt: skip
-    learnt, tested = np.flatnonzero(~tests), np.flatnonzero(tests)
-    others = None
-    if wanted.baseline == "counter-class":
-        # Prompts take turns.
-        prompts = labelled[learnt] % max(1, len(wanted.prompts))
-        others = labelled[learnt][counterparts(labels[learnt], prompts, seed=wanted.seed)]
-
-    def search(sae: SAE) -> tuple[FeatureSet, Tally]:
-        # Latents that were ranked on the images that judge them would look good by chance alone.
-        tally = Tally(labels, len(classes), recording.steps, weights)
-        codes = step_codes(recording, labelled[learnt], labels[learnt], sae, heads, others)
-        features = _strongest(study, sae, _ranked(study, tally.passing(codes, learnt)))
-        for step, part, z in encoded(recording, labelled[tested], sae):
-            tally.add(step, tested[part], z)
-        return features, tally
-
-    features, tally = search(sae)
-    latents = describe(features, tally, labels, labelled.tolist(), tests)
+    wanted, classes, sae = study.wanted, study.classes, recorded.sae
+    seen = _seen(study, recorded)
+    heads = _heads(study, recorded, seen)
+    features, tally = _search(study, recorded.recording, sae, heads, seen)
+    latents = describe(features, tally, seen.labels, seen.images.tolist(), seen.held_out)
     shown = {shot["image"] for entry in latents for shot in entry.get("images", ())}
     _keep_images(recorded.images, sorted(shown), folder / "images")
+    effect = effective(seen.weights, seen.labels, len(classes))
     evidence = {
         "images": len(recorded.images),
-        "read": len(labelled),
+        "read": len(seen.images),
         "left_out": dict(left_out(recorded.states)),
-        "shares": {name: float((labels == k).mean()) for k, name in enumerate(classes)},
+        "shares": {name: float((seen.labels == k).mean()) for k, name in enumerate(classes)},
         "probe": study.probe.name,
         "adjusted": {
             "for": list(wanted.adjust_for),
-            "effective": dict(zip(classes, effective(weights, labels, len(classes)), strict=True)),
+            "effective": dict(zip(classes, effect, strict=True)),
         },
         "sae": {**sae.config, **recorded.health},
         "h_classifier": {"accuracy": list(heads.accuracy), "chance": 1 / len(classes)},
         "latents": latents,
-        "grid": grid(recording.file.shape[2:], recorded.images.shape[1:]),
-        "best": best_latents(tally.by_image, labels, tests, classes),
+        "grid": grid(recorded.recording.file.shape[2:], recorded.images.shape[1:]),
+        "best": best_latents(tally.by_image, seen.labels, seen.held_out, classes),
     }
     if recorded.second is not None:
-        other, again = search(recorded.second)
+        other, again = _search(study, recorded.recording, recorded.second, heads, seen)
         evidence["stability"] = {
             "seeds": [wanted.seed, wanted.seed + SECOND_SEED],
             **agreement(
-                Found(features, sae, tally.by_image[tests]),
-                Found(other, recorded.second, again.by_image[tests]),
-                labels[tests],
+                Found(features, sae, tally.by_image[seen.held_out]),
+                Found(other, recorded.second, again.by_image[seen.held_out]),
+                seen.labels[seen.held_out],
             ),
         }
     typical = torch.from_numpy(tally.by_class).float()
     return Dissection(features, sae, heads, typical, evidence=evidence)
+
+
+def _seen(study: Study, recorded: Recorded) -> _Seen:
+    """Return the images that have a class, weighed so that classes are adjusted as wanted."""
+    read = recorded.labels[study.wanted.attribute]
+    images = np.flatnonzero(read >= 0)
+    labels = read[images]
+    others = [recorded.labels[attribute][images] for attribute in study.wanted.adjust_for]
+    weights = adjusted(labels, others, len(study.classes))
+    return _Seen(images, labels, weights, held_out(len(recorded.images))[images])
+
+
+def _heads(study: Study, recorded: Recorded, seen: _Seen) -> HClassifier:
+    """Return the heads fitted on what was recorded of the images, laid out as the SAE reads it."""
+    recording, sae = recorded.recording, recorded.sae
+    return h_classifier.fit(
+        lambda step: recording.columns(step, seen.images), recording.steps,
+        torch.from_numpy(seen.labels), study.classes,
+        held_out=torch.from_numpy(seen.held_out), weights=torch.from_numpy(seen.weights),
+        arranged=lambda rows: sae.tokens(rows.view(-1, *recording.file.shape[2:])).flatten(1),
+    )  # fmt: skip
+
+
+def _search(
+    study: Study, recording: Recording, sae: SAE, heads: HClassifier, seen: _Seen
+) -> tuple[FeatureSet, Tally]:
+    """Return the strongest latents of an SAE, and the codes of all images added up."""
+    # Latents that were ranked on the images that judge them would look good by chance alone.
+    learnt, judging = np.flatnonzero(~seen.held_out), np.flatnonzero(seen.held_out)
+    images, labels = seen.images[learnt], seen.labels[learnt]
+    others = None
+    if study.wanted.baseline == "counter-class":
+        # Prompts take turns.
+        prompts = images % max(1, len(study.wanted.prompts))
+        others = images[counterparts(labels, prompts, seed=study.wanted.seed)]
+    tally = Tally(seen.labels, len(study.classes), recording.steps, seen.weights)
+    codes = step_codes(recording, images, labels, sae, heads, others)
+    features = _strongest(study, sae, _ranked(study, tally.passing(codes, learnt)))
+    for step, part, z in encoded(recording, seen.images[judging], sae):
+        tally.add(step, judging[part], z)
+    return features, tally
 
 
 def _ranked(study: Study, codes: Iterator[StepCodes]) -> Floats:
