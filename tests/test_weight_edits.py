@@ -433,6 +433,29 @@ def test_a_textual_inversion_brings_its_token_into_the_prompt(sd, tmp_path):
     np.testing.assert_array_equal(sd.generate(requests()).images, plain)
 
 
+def test_a_textual_inversion_is_fitted_in_once(sd, tmp_path, monkeypatch):
+    pipe = sd.pipeline.pipe
+    loads, load = [], type(pipe).load_textual_inversion
+
+    def counted(self, *args, **given):
+        loads.append(1)
+        load(self, *args, **given)
+
+    monkeypatch.setattr(type(pipe), "load_textual_inversion", counted)
+    save_file({"fair": torch.randn(2, 16)}, tmp_path / "learned_embeds.safetensors")
+    mitigation, tokenizer, own = adapter(path=str(tmp_path)), pipe.tokenizer, modules(sd)
+    before, images = weights(sd), []
+    for _ in range(2):
+        with mitigation.applied(sd) as model:
+            images.append(model.generate(requests()).images)
+        assert pipe.tokenizer is tokenizer
+        assert "<fair>" not in tokenizer.get_vocab()
+        assert unchanged(sd, before)
+        assert all(a is b for (_, a), (_, b) in zip(modules(sd), own, strict=True))
+    np.testing.assert_array_equal(*images)
+    assert len(loads) == 1
+
+
 def test_what_is_no_adapter_of_the_model_is_said(sd, unconditional, tmp_path):
     before = weights(sd)
     good = tiny_weights.lora(sd.pipeline.pipe.unet, tmp_path / "good")

@@ -6,8 +6,8 @@ own; what is read is safetensors alone.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,8 @@ REMEDY = "an adapter is one .safetensors file, as diffusers' training scripts sa
 DOES_NOT_FIT = (ValueError, RuntimeError, KeyError, IndexError, AttributeError, TypeError)
 """What diffusers and peft raise where tensors do not fit the model."""
 
-Modules = dict[tuple[nn.Module, str], nn.Module]
-"""By the place where they stand: their parent, and their name in it."""
-Inserted = Callable[[], AbstractContextManager[str | None]]
-"""Has the adapter in its pipeline while it is entered; gives the token that it brings, if any."""
+Parts = dict[tuple[Any, str], Any]
+"""By the place where they stand: what holds them, and their name in it."""
 
 
 class Adapter:
@@ -39,8 +37,9 @@ class Adapter:
         self.scale = scale
         self.prompt = prompt
         self.fingerprint = fingerprint("adapter", sha256, scale, prompt)
-        self._fitted: tuple[Any, Inserted] | None = None
-        """The pipeline that the adapter was last fitted to, and what inserts it there."""
+        self._fitted: tuple[Any, Parts, str | None] | None = None
+        """The pipeline that the adapter was last fitted to, what stands there in the places of
+        its own parts, and the token that it then knows."""
 
     @contextmanager
     def applied(self, model: Model) -> Iterator[Model]:
@@ -52,8 +51,9 @@ class Adapter:
         """
         pipe: Any = getattr(getattr(model, "pipeline", None), "pipe", None)
         if self._fitted is None or self._fitted[0] is not pipe:
-            self._fitted = pipe, self._fit(model, pipe)
-        with self._fitted[1]() as token:
+            self._fitted = pipe, *self._fit(model, pipe)
+        _, parts, token = self._fitted
+        with _in_place(parts):
             if token is None:
                 yield model
             else:
@@ -62,8 +62,8 @@ class Adapter:
                     lambda request: self.prompt.format(prompt=request.prompt, token=token),
                 )
 
-    def _fit(self, model: Model, pipe: Any) -> Inserted:
-        """Read the adapter, and return what inserts it into the pipeline; nothing is there yet."""
+    def _fit(self, model: Model, pipe: Any) -> tuple[Parts, str | None]:
+        """Read the adapter; return what it changes, which is not there yet, and its token."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -77,70 +77,78 @@ class Adapter:
             kind = "LoRA weights" if lora else "a textual inversion"
             raise SpecError(f"adapter: this model is no text-to-image pipeline that takes {kind}")
         if lora:
-            return partial(_in_place, self._layers(pipe, tensors))
+            return self._layers(pipe, tensors), None
         if len(tensors) != 1:
             raise InputError(
                 f"{self.path}: neither LoRA weights nor one token of a textual inversion"
             )
-        return partial(self._token, pipe, *tensors.items())
+        ((name, vectors),) = tensors.items()
+        token = name if name.startswith("<") else f"<{name}>"
+        return self._vocabulary(pipe, token, vectors), token
 
-    def _layers(self, pipe: Any, tensors: dict[str, Tensor]) -> Modules:
+    def _layers(self, pipe: Any, tensors: dict[str, Tensor]) -> Parts:
         """Return the layers with LoRA weights that take the places of the pipeline's own."""
-        own = _modules(pipe)
-        try:
+
+        def load() -> None:
             pipe.load_lora_weights(tensors, adapter_name=NAME)
             pipe.set_adapters([NAME], adapter_weights=[self.scale])
-            return {at: new for at, new in _modules(pipe).items() if own.get(at, new) is not new}
-        except DOES_NOT_FIT as error:
-            raise self._misfit(error) from error
+
+        try:
+            return self._changed(pipe, load)
         finally:
-            _put(own)
             pipe.unload_lora_weights()  # what diffusers notes of an adapter beside its layers
 
-    @contextmanager
-    def _token(self, pipe: Any, named: tuple[str, Tensor]) -> Iterator[str]:
-        name, vectors = named
-        token = name if name.startswith("<") else f"<{name}>"
-        if pipe.text_encoder.get_input_embeddings().weight.is_meta:
+    def _vocabulary(self, pipe: Any, token: str, vectors: Tensor) -> Parts:
+        """Return the tokenizer and the embeddings with one more token."""
+        encoder = pipe.text_encoder
+        if encoder.get_input_embeddings().weight.is_meta:
             raise SpecError("adapter: no token joins under `offload: sequential`: say `model`")
-        try:
+
+        def load() -> None:
+            # Both grow in place, so copies do.
+            pipe.tokenizer = deepcopy(pipe.tokenizer)
+            encoder.set_input_embeddings(deepcopy(encoder.get_input_embeddings()))
             pipe.load_textual_inversion({token: self.scale * vectors}, token=token)
-        except DOES_NOT_FIT as error:
-            raise self._misfit(error) from error
+
+        return self._changed(pipe, load)
+
+    def _changed(self, pipe: Any, load: Callable[[], None]) -> Parts:
+        """Return the parts that `load` puts into a pipeline, which has its own again."""
+        own = _parts(pipe)
         try:
-            yield token
+            load()
+            return {at: new for at, new in _parts(pipe).items() if own.get(at, new) is not new}
+        except DOES_NOT_FIT as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise InputError(f"{self.path}: does not fit this model: {reason}") from error
         finally:
-            pipe.unload_textual_inversion()
-
-    def _misfit(self, error: Exception) -> InputError:
-        reason = str(error).strip().partition("\n")[0]
-        return InputError(f"{self.path}: does not fit this model: {reason}")
+            _put({at: part for at, part in own.items() if getattr(*at) is not part})
 
 
-def _modules(pipe: Any) -> Modules:
-    """Return every module of the parts of a pipeline that take LoRA weights, by its place."""
-    parts = [getattr(pipe, name, None) for name in pipe._lora_loadable_modules]
-    return {
+def _parts(pipe: Any) -> Parts:
+    """Return every component of a pipeline, and every module in them, by its place."""
+    components = pipe.components.items()
+    return {(pipe, name): part for name, part in components} | {
         (parent, name): child
-        for part in parts
-        if part is not None
+        for _, part in components
+        if isinstance(part, nn.Module)
         for parent in part.modules()
         for name, child in parent._modules.items()
         if child is not None
     }
 
 
-def _put(modules: Modules) -> None:
-    for (parent, name), module in modules.items():
-        setattr(parent, name, module)
+def _put(parts: Parts) -> None:
+    for (parent, name), part in parts.items():
+        setattr(parent, name, part)
 
 
 @contextmanager
-def _in_place(modules: Modules) -> Iterator[None]:
-    """Let modules take the places of others while the block runs."""
-    own = {(parent, name): getattr(parent, name) for parent, name in modules}
+def _in_place(parts: Parts) -> Iterator[None]:
+    """Let parts take the places of others while the block runs."""
+    own = {(parent, name): getattr(parent, name) for parent, name in parts}
     try:
-        _put(modules)
+        _put(parts)
         yield
     finally:
         _put(own)
