@@ -67,18 +67,11 @@ def train(
         every: steps between checkpoints, which are written whole.
         snapshot: called with the averaged model and the step after each checkpoint.
     """
-    device = next(model.parameters()).device
     averaged = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay
     )
-    start = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimizer.load_state_dict(state["optimizer"])
-        start = state["step"]
+    start = _restore(checkpoint, model, averaged, optimizer)
     began, seen, total = time.monotonic(), 0, 0.0
     model.train()
     for step in range(start, steps):
@@ -122,6 +115,20 @@ def take_over(model: nn.Module, start: Path, prefix: str = "") -> None:
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(fitting, strict=False)
     print(f"took over {len(fitting)} of {len(own)} tensors from {start}", file=sys.stderr)
+
+
+def _restore(
+    path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer
+) -> int:
+    """Load what `_save` wrote, in place, and return the step to go on from; 0 without a file."""
+    if not path.exists():
+        return 0
+    device = next(model.parameters()).device
+    state = torch.load(path, map_location=device, weights_only=True)
+    model.load_state_dict(state["model"])
+    averaged.load_state_dict(state["averaged"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
 
 
 def _save(
