@@ -235,8 +235,9 @@ class Metric:
     """Raised when the definition changes; unlike versions are not compared."""
     function: Callable[..., Any]
     """Called with the arrays named in `columns`, in that order; and, if it takes them by these
-    names, with the `level` of its interval and with `mean`: of values of the images [N], their
-    mean as an `Estimate` under the design of the run."""
+    names, with the `level` of its interval; with `units`, the ways in which images go together:
+    codes [N] of their prompts and of their seeds, as far as the design of the run says so; and
+    with `mean`: of values of the images [N], their mean as an `Estimate` under that design."""
     columns: tuple[str, ...]
     """What it is a function of: `shares` [..., K], `first_share` (of which only the first class
     counts), `soft_shares`, `cov` [..., K, K], `target` [K],
