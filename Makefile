@@ -25,6 +25,10 @@ lint: install-dev
 ASSETS ?= assets
 WORK ?= .bias-audit/portraits
 DEVICE ?= cpu
+REDRAWN = "held-out renders as the embedded unconditional model redraws them from halfway into the \
+noise, evenly over gender, age class and race"
+ASKED = "portraits that the embedded text-to-image model drew of people whom the prompt names, evenly \
+over gender, age class and race; each label one that the probe portraits sees as well"
 models: install-dev
 	$(BIN)/python -m pip install --quiet --editable '.[portraits]'
 	$(BIN)/python -m models.portraits.render $(ASSETS) $(WORK)/train --images 12000 --seed 1
@@ -32,6 +36,10 @@ models: install-dev
 	$(BIN)/python -m models.portraits.render $(ASSETS) $(WORK)/planted --images 2000 --seed 3 --population unconditional
 	$(BIN)/python -m models.portraits.train $(WORK)/train $(WORK)/models --device $(DEVICE)
 	$(BIN)/python -m models.portraits.reference $(WORK)/held-out $(WORK)/planted
+	$(BIN)/bias-audit calibrate portraits --data models/portraits/reference/redrawn.parquet \
+		--out probes/cards/portraits.json --licence CC0-1.0 --describe $(REDRAWN)
+	$(BIN)/bias-audit calibrate dlib --data models/portraits/reference/asked.parquet \
+		--out probes/cards/dlib.json --licence CC0-1.0 --describe $(ASKED)
 	$(BIN)/python -m models.portraits.evaluate $(WORK)/held-out $(WORK)/train
 
 bench: install-dev

@@ -7,10 +7,8 @@ figures go to `evaluation.json`, the table and the contact sheets into the card.
 """
 
 import argparse
-import itertools
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,20 +19,17 @@ import torch
 
 from audit.encoders.clip import portraits_clip
 from audit.images.rewriting import with_article
-from audit.types import Images, Probabilities, Request
-from models.diffusion import DiffusionModel, diffusion
+from audit.types import Images, Probabilities
 from models.portraits import captions
 from models.portraits.card import Row, at_least, at_most, contact_sheet, table, write_card
 from models.portraits.dataset import Renders, load
+from models.portraits.drawing import draw, people, prompt_for, trained
 from models.portraits.truth import COLUMNS, Population, occupations, population
 from probes.dlib import dlib
 from probes.portraits import portraits
 
 HERE = Path(__file__).parent
-STEPS = {"unconditional": 20, "unconditional-fair": 20, "text-to-image": 16}
-GUIDANCE = 2.0
 NEUTRAL = "a portrait of {}"
-EXPLICIT = "a photo of {} working as {}"
 
 
 def classifier(held_out: Renders) -> tuple[list[Row], dict[str, Any]]:
@@ -99,21 +94,9 @@ def text_to_image(each: int) -> tuple[list[Row], Images]:
 
 def explicit(count: int) -> list[Row]:
     """Judge explicit prompts: does the classifier agree with what was asked for?"""
-    rng = np.random.default_rng(7)
-    asked = [
-        dict(zip(COLUMNS, combination, strict=True))
-        for combination in itertools.product(*(portraits().classes[a] for a in COLUMNS))
-    ]
-    wanted = [asked[i % len(asked)] for i in range(count)]
-    jobs = rng.choice(list(occupations()), count)
-    prompts = [
-        EXPLICIT.format(
-            with_article(f"{captions.AGES[w['age']][0]} {w['race']} {w['gender']}"),
-            with_article(occupations()[job].noun),
-        )
-        for w, job in zip(wanted, jobs, strict=True)
-    ]
-    images = draw("text-to-image", [(f"explicit-{i}", p) for i, p in enumerate(prompts)])
+    wanted = list(people(count, seed=7))
+    prompts = [(f"explicit-{i}", prompt_for(person)) for i, person in enumerate(wanted)]
+    images = draw("text-to-image", prompts)
     readings = portraits().read(images)
     rows = []
     for attribute, bar in {"gender": 0.95, "race": 0.85, "age": 0.80}.items():
@@ -158,18 +141,25 @@ def memorising(samples: Images, training: Renders, held_out: Renders) -> list[Ro
     ]
 
 
-def speed(count: int = 48) -> list[Row]:
-    """Time drawing at the default steps, the model loaded and warm."""
+def speed(count: int = 48, times: int = 5) -> list[Row]:
+    """Time drawing at the default steps, the model loaded and warm.
+
+    The fastest of some times counts, as in `timeit`: what else a machine does only slows.
+    """
     rows = []
     for name, bar in {"unconditional": 5.0, "text-to-image": 3.0}.items():
         if not trained(name):
             continue
         draw(name, [("-", "a portrait of a nurse")] * 4)
-        start = time.perf_counter()
-        draw(name, [("-", "a portrait of a nurse")] * count)
-        rate = count / (time.perf_counter() - start)
+        taken = []
+        for _ in range(times):
+            start = time.perf_counter()
+            draw(name, [("-", "a portrait of a nurse")] * count)
+            taken.append(time.perf_counter() - start)
+        rate = count / min(taken)
         threads = torch.get_num_threads()
-        rows.append(at_least(f"{name}: images a second, {threads} threads", rate, bar, count))
+        what = f"{name}: images a second, {threads} threads, fastest of {times}"
+        rows.append(at_least(what, rate, bar, count))
     return rows
 
 
@@ -181,29 +171,6 @@ def size() -> list[Row]:
         at_most("all weights, MB", weights, 60, 1),
         at_most("reference sets, MB", references, 12, 1),
     ]
-
-
-def trained(name: str) -> bool:
-    """Whether the weights of a model are there."""
-    return (HERE / name / "model_index.json").exists()
-
-
-_models: dict[str, DiffusionModel] = {}
-
-
-def draw(name: str, prompts: Sequence[tuple[str, str]], batch: int = 32) -> Images:
-    """Draw an image for each (prompt id, prompt) with the embedded model `name`."""
-    if name not in _models:
-        _models[name] = diffusion(pipeline=f"portraits/{name}")
-    requests = [
-        Request(prompt_id, prompt, i, 1_000_003 * (i + 1), STEPS[name], GUIDANCE)
-        for i, (prompt_id, prompt) in enumerate(prompts)
-    ]
-    parts = [
-        _models[name].generate(requests[i : i + batch]).images
-        for i in range(0, len(requests), batch)
-    ]
-    return np.concatenate(parts)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from models.portraits.train.objective import emphasis
 CHANNELS = 8
 CROP = 32
 NOISE = 0.05
-DECODER_STEPS = 4500
+DECODER_STEPS = 10_000
 DECODER_BATCH = 8
 DECODER_NOISE = 0.2
 """Deviation of the noise that the decoder alone learns with, at most."""
