@@ -153,11 +153,15 @@ def group_df(estimate: Shares) -> Floats:
 def beta_kurtosis(mean: Floats, variance: Floats) -> Floats:
     """Return the excess kurtosis of the beta law with this mean and variance; NaN without one.
 
+    Of a mean of next to nothing it is infinite.
+
     >>> round(float(beta_kurtosis(np.array(0.5), np.array(1 / 12))), 6)  # uniform
     -1.2
+    >>> float(beta_kurtosis(np.array(5e-324), np.array(0.5)))
+    inf
     """
     most = mean * (1 - mean)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         spread = np.maximum(most / variance, 1)  # α + β + 1; 1 where units are all or nothing
         numerator = (1 - 2 * mean) ** 2 * spread - most * (spread + 1)
         return np.asarray(6 * numerator / (most * (spread + 1) * (spread + 2)))
