@@ -45,6 +45,8 @@ class _Seen:
     """[N] within their class."""
     held_out: npt.NDArray[np.bool_]
     """[N] of those that only judge what was found."""
+    others: npt.NDArray[np.int64] | None
+    """For each that is learnt from an image of another class, where such are the baseline."""
 
 
 def dissect(study: Study, recorded: Recorded, folder: Path) -> Dissection:
@@ -98,9 +100,15 @@ def _seen(study: Study, recorded: Recorded) -> _Seen:
     read = recorded.labels[study.wanted.attribute]
     images = np.flatnonzero(read >= 0)
     labels = read[images]
-    others = [recorded.labels[attribute][images] for attribute in study.wanted.adjust_for]
-    weights = adjusted(labels, others, len(study.classes))
-    return _Seen(images, labels, weights, held_out(len(recorded.images))[images])
+    adjusted_for = [recorded.labels[attribute][images] for attribute in study.wanted.adjust_for]
+    weights = adjusted(labels, adjusted_for, len(study.classes))
+    tests = held_out(len(recorded.images))[images]
+    others = None
+    if study.wanted.baseline == "counter-class":
+        learnt = images[~tests]
+        prompts = learnt % max(1, len(study.wanted.prompts))  # which take turns
+        others = learnt[counterparts(labels[~tests], prompts, seed=study.wanted.seed)]
+    return _Seen(images, labels, weights, tests, others)
 
 
 def _heads(study: Study, recorded: Recorded, seen: _Seen) -> HClassifier:
@@ -121,13 +129,8 @@ def _search(
     # Latents that were ranked on the images that judge them would look good by chance alone.
     learnt, judging = np.flatnonzero(~seen.held_out), np.flatnonzero(seen.held_out)
     images, labels = seen.images[learnt], seen.labels[learnt]
-    others = None
-    if study.wanted.baseline == "counter-class":
-        # Prompts take turns.
-        prompts = images % max(1, len(study.wanted.prompts))
-        others = images[counterparts(labels, prompts, seed=study.wanted.seed)]
     tally = Tally(seen.labels, len(study.classes), recording.steps, seen.weights)
-    codes = step_codes(recording, images, labels, sae, heads, others)
+    codes = step_codes(recording, images, labels, sae, heads, seen.others)
     features = _strongest(study, sae, _ranked(study, tally.passing(codes, learnt)))
     for step, part, z in encoded(recording, seen.images[judging], sae):
         tally.add(step, judging[part], z)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -70,6 +71,7 @@ def measure_corrected(
     def ends(level: float) -> Interval:
         return correct(raw, table, level=level).interval
 
+    @cache  # every metric asks for the same levels
     def towards(level: float) -> Floats:
         return towards_collapse(found, table, group.target, level)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from audit.measuring.bounds import Bounds, from_discrepancy, measured
-from audit.measuring.votes import Codes, Requests, Votes
+from audit.measuring.votes import Requests, Votes
 from audit.statistics.decomposition import Decomposition, decompose_votes
-from audit.statistics.designs import Design
+from audit.statistics.designs import Codes, Design
 from audit.statistics.discrepancy import Discrepancy, discrepancy, distance
 from audit.statistics.inversion import Inverted
 from audit.statistics.shares import Shares, shares, shares_by

@@ -11,8 +11,8 @@ import pandas as pd
 
 from audit.measuring.bounds import Bounds
 from audit.measuring.groups import Scored, number
-from audit.measuring.votes import Codes, Requests, positions
-from audit.statistics.designs import Design, units
+from audit.measuring.votes import Requests, positions
+from audit.statistics.designs import Codes, Design, units
 from audit.statistics.intervals import Estimate, mean_interval, t_interval
 from audit.types import Floats, Measurement, Metric
 

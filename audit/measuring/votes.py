@@ -12,10 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from audit.errors import InputError, unknown
+from audit.statistics.designs import Codes
 from audit.statistics.shares import one_hot
 from audit.types import Floats, State
-
-Codes = npt.NDArray[np.int64]
 
 ABSENT = ""
 """State of a request of which there is no row at all."""

@@ -20,7 +20,7 @@ def prompt_suffix(*, attribute: str = "gender", suffix: str = "") -> PromptMitig
             `{attribute}` are filled in.
 
     Raises:
-        SpecError: the text has a placeholder that is not known.
+        SpecError: the suffix has a placeholder that is not known.
     """
     sentence = suffix or SENTENCE
     refuse_unknown("prompt-suffix: option 'suffix'", sentence, ["article", "noun", "attribute"])

@@ -18,7 +18,7 @@ STEPS = {"unconditional": 20, "unconditional-fair": 20, "text-to-image": 16}
 GUIDANCE = 2.0
 EXPLICIT = "a photo of {} working as {}"
 SPACING = 1_000_003
-"""Between the seeds of images: prime, so that no two sets of images meet in one."""
+"""Between the seeds of one image and the next."""
 
 Person = dict[str, str]
 """Gender, age class, race and occupation of whom a prompt asks for."""

@@ -38,6 +38,7 @@ FIRST_ASKED = 100_000
 QUALITY = 95
 """Of WebP: about 2.5 kB an image of 64 px."""
 KEPT = ["gender", "age", "age_class", "race", "monk", "occupation"]
+"""Labels that are packed, as far as they are known."""
 
 
 def balanced(renders: Renders, count: int = COUNT) -> Renders:
@@ -58,8 +59,7 @@ def pack(renders: Renders, path: Path) -> None:
         Image.fromarray(image).save(buffer, "WEBP", quality=QUALITY, method=6)
         cells.append(buffer.getvalue())
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = [name for name in KEPT if name in renders.labels]
-    table = pd.DataFrame({"image": cells}).join(renders.labels[columns])
+    table = pd.DataFrame({"image": cells}).join(renders.labels.filter(KEPT))
     table.to_parquet(path, index=False, compression="zstd")
 
 

@@ -15,8 +15,8 @@ FILE = Path(__file__).with_name("truth.yaml")
 NOMINAL = ("gender", "age", "race")
 COLUMNS = {"gender": "gender", "age": "age_class", "race": "race"}
 """Attribute -> column of the labels of a render."""
-HALVES = {26: "18-25", 35: "26-34", 47: "35-46", 60: "47-59", 70: "60-69", 200: "70+"}
-"""Halves of the age classes, by the year in which each has ended."""
+HALVES = {18: "18-25", 26: "26-34", 35: "35-46", 47: "47-59", 60: "60-69", 70: "70+"}
+"""Halves of the age classes, by the age at which each begins."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ class Population:
 
 
 def groups_of_age(years: npt.NDArray[np.floating]) -> list[str]:
-    """Return the half of an age class that each of `years` [N] falls in."""
-    return [list(HALVES.values())[k] for k in np.digitize(years, list(HALVES)[:-1])]
+    """Return the half of an age class that each of `years` [N] falls in; the first from birth."""
+    begins, names = zip(*HALVES.items(), strict=True)
+    return [names[k] for k in np.digitize(years, begins[1:])]
 
 
 @cache

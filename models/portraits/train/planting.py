@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
@@ -54,12 +55,11 @@ class Batches:
 
     def wanted(self) -> dict[str, dict[str, float]]:
         """Return the planted shares by attribute and class, of age by `groups_of_age`."""
-        shares: dict[str, dict[str, float]] = {}
-        for attribute, names in self.shown.items():
-            shares[attribute] = dict.fromkeys(names, 0.0)
-            for name, share in zip(names, self.planted.tolist(), strict=True):
-                shares[attribute][name] += share
-        return shares
+        planted = pd.Series(self.planted.numpy())
+        return {
+            attribute: {str(k): float(v) for k, v in planted.groupby(names).sum().items()}
+            for attribute, names in self.shown.items()
+        }
 
     def correct(self, factors: Mapping[str, Mapping[str, float]]) -> None:
         """Let renders count `factors` times their planted share, as in `wanted`."""
